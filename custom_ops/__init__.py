@@ -1,0 +1,13 @@
+"""Signal operations of alias-free generators: resampling filters and biased activations.
+
+The three functions below are the whole public interface. Each has a `ref` path in plain torch (any
+device, any floating type, derivatives of any order); fast paths are chosen by `impl` or, for
+`impl='auto'`, by the environment variable `IRODORI_OPS` (`ref` or `cpu`).
+"""
+
+from custom_ops.bias_act import bias_act
+from custom_ops.errors import OpsError
+from custom_ops.filtered_lrelu import filtered_lrelu
+from custom_ops.upfirdn2d import upfirdn2d
+
+__all__ = ["OpsError", "bias_act", "filtered_lrelu", "upfirdn2d"]

@@ -1,0 +1,100 @@
+"""Bias, activation, gain, clamp."""
+
+from collections.abc import Callable
+from math import sqrt
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from custom_ops.dispatch import resolve_impl
+from custom_ops.errors import OpsError
+
+
+class _Activation(NamedTuple):
+    """A function of (x, alpha) and what is used when alpha or gain are not given."""
+
+    function: Callable[[Tensor, float], Tensor]
+    alpha: float
+    gain: float
+
+
+# Gains of the rectifiers keep the second moment of a standard normal signal near one.
+ACTIVATIONS = {
+    "linear": _Activation(lambda x, alpha: x, 0.0, 1.0),
+    "relu": _Activation(lambda x, alpha: F.relu(x), 0.0, sqrt(2)),
+    "lrelu": _Activation(lambda x, alpha: F.leaky_relu(x, alpha), 0.2, sqrt(2)),
+    "tanh": _Activation(lambda x, alpha: torch.tanh(x), 0.0, 1.0),
+    "sigmoid": _Activation(lambda x, alpha: torch.sigmoid(x), 0.0, 1.0),
+    "softplus": _Activation(lambda x, alpha: F.softplus(x), 0.0, 1.0),
+    "swish": _Activation(lambda x, alpha: F.silu(x), 0.0, sqrt(2)),
+}
+
+
+def bias_act(
+    x: Tensor,
+    b: Tensor | None = None,
+    dim: int = 1,
+    act: str = "linear",
+    alpha: float | None = None,
+    gain: float | None = None,
+    clamp: float | None = None,
+    impl: str = "auto",
+) -> Tensor:
+    """Return `clip(gain act(x + b), -clamp, clamp)`; differentiable to any order.
+
+    Args:
+        x: signal of any shape, floating.
+        b: bias [x.shape[dim]], or None.
+        dim: the axis of `x` that the bias runs along.
+        act: 'linear', 'relu', 'lrelu', 'tanh', 'sigmoid', 'softplus' or 'swish'.
+        alpha: slope of 'lrelu' for negative values; None is 0.2.
+        gain: None is sqrt(2) for 'relu', 'lrelu' and 'swish', and 1 for the others.
+        clamp: bound >= 0 on the absolute result, or None for no bound.
+        impl: 'auto' or 'ref'.
+
+    Returns:
+        Tensor like `x`.
+
+    Raises:
+        OpsError: wrong arguments, or an implementation that does not exist.
+    """
+    _check(x, b, dim, act, clamp)
+    resolve_impl("bias_act", impl, ("ref",))
+    chosen = ACTIVATIONS[act]
+    alpha = chosen.alpha if alpha is None else alpha
+    gain = chosen.gain if gain is None else gain
+    return _bias_act_ref(x, b, dim, chosen.function, alpha, gain, clamp)
+
+
+def _check(x: Tensor, b: Tensor | None, dim: int, act: str, clamp: float | None) -> None:
+    if act not in ACTIVATIONS:
+        what = f"unknown act={act!r}"
+        raise OpsError("E-OPS-ARG", f"bias_act: {what}. Use one of {tuple(ACTIVATIONS)}.")
+    if not x.is_floating_point():
+        raise OpsError("E-OPS-ARG", f"bias_act: x is {x.dtype}. Convert it to a floating type.")
+    if b is not None and not (-x.ndim <= dim < x.ndim and tuple(b.shape) == (x.shape[dim],)):
+        what = f"b of shape {list(b.shape)} does not fit axis {dim} of x {list(x.shape)}"
+        raise OpsError("E-OPS-ARG", f"bias_act: {what}. Give one bias per element of that axis.")
+    if clamp is not None and clamp < 0:
+        raise OpsError("E-OPS-ARG", f"bias_act: clamp={clamp} is negative. Give a bound >= 0.")
+
+
+def _bias_act_ref(
+    x: Tensor,
+    b: Tensor | None,
+    dim: int,
+    function: Callable[[Tensor, float], Tensor],
+    alpha: float,
+    gain: float,
+    clamp: float | None,
+) -> Tensor:
+    if b is not None:
+        shape = [1] * x.ndim
+        shape[dim] = -1
+        x = x + b.reshape(shape).to(x.dtype)
+    x = function(x, alpha)
+    if gain != 1:
+        x = x * gain
+    return x if clamp is None else x.clamp(-clamp, clamp)
