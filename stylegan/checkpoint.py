@@ -1,0 +1,216 @@
+"""Files of a generator: release weights as safetensors, training state as a checked folder."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from stylegan.config import DiscriminatorConfig, GeneratorConfig
+from stylegan.discriminator import Discriminator
+from stylegan.generator import Generator
+
+FORMAT_VERSION = 1
+MAX_BYTES = 8 << 30
+MANIFEST = "MANIFEST.json"
+
+
+class CheckpointError(ValueError):
+    """A model file or a training state cannot be used; `code` says what kind of fault."""
+
+    def __init__(self, message: str, code: str = "E-MODEL") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; rename it into place when the block succeeds."""
+    temporary = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex[:8]}")
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_weights(
+    path: Path, kind: str, config: dict[str, Any], state: dict[str, Tensor], **metadata: object
+) -> None:
+    """Write release weights: a safetensors file with string metadata, atomically.
+
+    Args:
+        path: the file to write.
+        kind: what the weights are of, such as 'generator'.
+        config: plain values that rebuild the module.
+        state: parameter names to tensors; their types are kept.
+        metadata: more facts about the file, such as `trained_kimg`.
+    """
+    facts = {"kind": kind, "format_version": FORMAT_VERSION, "config": json.dumps(config)}
+    strings = {key: str(value) for key, value in (facts | metadata).items()}
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
+    with atomic_file(Path(path)) as temporary:
+        save_file(tensors, temporary, metadata=strings)
+
+
+def read_weights(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Read release weights and their metadata; tensors come as float32.
+
+    Raises:
+        CheckpointError: missing, not a safetensors file, damaged, of another kind, of a newer
+            format, or with values that are not finite.
+    """
+    path = Path(path)
+    _check_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: not a whole safetensors file ({error}). Copy or download it again; "
+            "pickled weights (.pkl, .pt) are never opened."
+        ) from error
+    _check_metadata(path, kind, metadata)
+    for name, value in state.items():
+        if not value.isfinite().all():
+            raise CheckpointError(f"{path}: {name} holds values that are not finite. Copy it again.")
+    return metadata, state
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise CheckpointError(f"{path}: no such file. Check the path.", "E-MODEL-MISSING")
+    if not path.is_file() or path.stat().st_size > MAX_BYTES:
+        raise CheckpointError(f"{path}: not a model file. Give a .safetensors file.")
+    manifest = path.parent / "manifest.json"
+    if manifest.is_file():
+        expected = json.loads(manifest.read_text())["files"].get(path.name, {}).get("sha256")
+        if expected is not None and expected != file_sha256(path):
+            raise CheckpointError(
+                f"{path}: damaged, its SHA-256 is not the one in manifest.json. Copy it again."
+            )
+
+
+def _check_metadata(path: Path, kind: str, metadata: dict[str, str]) -> None:
+    found = metadata.get("kind")
+    if found != kind:
+        raise CheckpointError(f"{path}: holds {found or 'unnamed weights'}, a {kind} is needed.")
+    if int(metadata.get("format_version", 0)) > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: format {metadata['format_version']} is newer than {FORMAT_VERSION}. "
+            "Update Irodori.",
+            "E-VERSION",
+        )
+
+
+def load_state_strictly(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """Load `state` into `module`; names and shapes must match exactly.
+
+    Raises:
+        CheckpointError: they do not.
+    """
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: does not fit its own configuration ({error}).") from error
+
+
+def save_generator(path: Path, G: Generator, dtype: torch.dtype | None = None, **facts: object) -> None:
+    """Write a generator as release weights, optionally stored as `dtype` (such as float16)."""
+    state = {name: value.to(dtype or value.dtype) for name, value in G.state_dict().items()}
+    save_weights(path, "generator", G.config.to_dict(), state, **facts)
+
+
+def load_generator(path: Path | str, device: torch.device | str = "cpu") -> Generator:
+    """Load a generator from release weights, in evaluation mode, its parameters frozen.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or not a generator.
+    """
+    metadata, state = read_weights(Path(path), "generator")
+    G = Generator(GeneratorConfig(**json.loads(metadata["config"])))
+    load_state_strictly(G, state, Path(path))
+    return G.eval().requires_grad_(False).to(device)
+
+
+def save_discriminator(path: Path, D: Discriminator, **facts: object) -> None:
+    """Write a discriminator as release weights."""
+    save_weights(path, "discriminator", D.config.to_dict(), D.state_dict(), **facts)
+
+
+def load_discriminator(path: Path | str) -> Discriminator:
+    """Load a discriminator from release weights.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or not a discriminator.
+    """
+    metadata, state = read_weights(Path(path), "discriminator")
+    D = Discriminator(DiscriminatorConfig(**json.loads(metadata["config"])))
+    load_state_strictly(D, state, Path(path))
+    return D.eval()
+
+
+def save_training_state(folder: Path, state: dict[str, Any]) -> None:
+    """Write `state` (tensors and plain types) as a folder that appears only when complete.
+
+    `state.pt` and `MANIFEST.json` (size, SHA-256) are written into a temporary folder, synced,
+    and the folder renamed.
+    """
+    folder = Path(folder)
+    temporary = folder.with_name(f".tmp-{folder.name}-{uuid.uuid4().hex[:8]}")
+    temporary.mkdir(parents=True)
+    try:
+        file = temporary / "state.pt"
+        torch.save(state, file)
+        entry = {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
+        (temporary / MANIFEST).write_text(json.dumps({"files": {"state.pt": entry}}, indent=1))
+        for path in (file, temporary / MANIFEST, temporary):
+            _sync(path)
+        os.rename(temporary, folder)
+        _sync(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_training_state(folder: Path) -> dict[str, Any]:
+    """Read a training state after checking its size and SHA-256.
+
+    Raises:
+        CheckpointError: incomplete or damaged.
+    """
+    folder = Path(folder)
+    file = folder / "state.pt"
+    try:
+        entry = json.loads((folder / MANIFEST).read_text())["files"]["state.pt"]
+        intact = file.stat().st_size == entry["bytes"] and file_sha256(file) == entry["sha256"]
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{folder}: training state is incomplete ({error}).") from error
+    if not intact:
+        raise CheckpointError(f"{folder}: training state is damaged (its SHA-256 differs).")
+    return torch.load(file, map_location="cpu", weights_only=True)

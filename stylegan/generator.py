@@ -1,0 +1,87 @@
+"""The StyleGAN3 generator: mapping network and alias-free synthesis network."""
+
+import torch
+from torch import Tensor, nn
+
+from stylegan.config import GeneratorConfig
+from stylegan.filters import plan_layers
+from stylegan.layers import FourierInput, Linear, SynthesisLayer, normalize_second_moment
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Mapping(nn.Module):
+    """Map latents z to intermediate latents w (Karras et al. 2019, section 2)."""
+
+    w_avg: Tensor
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.num_ws = config.num_ws
+        self.embed = Linear(config.c_dim, config.w_dim) if config.c_dim else None
+        widths = [config.z_dim + (config.w_dim if config.c_dim else 0)]
+        widths += [config.w_dim] * config.mapping_layers
+        self.layers = nn.ModuleList(
+            Linear(a, b, act="lrelu", lr_multiplier=0.01)
+            for a, b in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.register_buffer("w_avg", torch.zeros(config.w_dim))
+
+    def forward(self, z: Tensor, c: Tensor | None = None, truncation_psi: float = 1) -> Tensor:
+        """Return `ws [N, num_ws, w_dim]` for `z [N, z_dim]` and labels `c [N, c_dim]`.
+
+        `w_avg + psi (w - w_avg)`, the same for every layer.
+        """
+        x = normalize_second_moment(z.float())
+        if self.embed is not None:
+            if c is None:
+                raise ValueError("This generator is conditional: give labels c [N, c_dim].")
+            x = torch.cat([x, normalize_second_moment(self.embed(c.float()))], dim=1)
+        for layer in self.layers:
+            x = layer(x)
+        if truncation_psi != 1:
+            x = self.w_avg.lerp(x, truncation_psi)
+        return x[:, None].expand(-1, self.num_ws, -1)
+
+
+class Synthesis(nn.Module):
+    """Synthesise a picture from per-layer latents (Karras et al. 2021, section 3)."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        plan = plan_layers(config)
+        self.output_scale = config.output_scale
+        self.input = FourierInput(config.w_dim, plan[0].source)
+        self.layers = nn.ModuleList(
+            SynthesisLayer(config.w_dim, geometry, config.conv_clamp) for geometry in plan
+        )
+
+    def forward(
+        self, ws: Tensor, transform: Tensor | None = None, precision: str = "fp32"
+    ) -> Tensor:
+        """Return pictures `[N, img_channels, R, R]`, nominally in [-1, 1], float32.
+
+        Args:
+            ws: `[N, num_ws, w_dim]`.
+            transform: `[3, 3]` or `[N, 3, 3]`, the inverse of the pose of the picture.
+            precision: 'fp32', 'bf16' or 'fp16', the type of the signals between layers.
+        """
+        first, *rest = ws.float().unbind(1)
+        x = self.input(first, transform).to(PRECISIONS[precision])
+        for layer, w in zip(self.layers, rest, strict=True):
+            x = layer(x, w)
+        return x.float() * self.output_scale
+
+
+class Generator(nn.Module):
+    """StyleGAN3 generator: `img = synthesis(mapping(z, c))`."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.mapping = Mapping(config)
+        self.synthesis = Synthesis(config)
+
+    def forward(self, z: Tensor, c: Tensor | None = None, truncation_psi: float = 1) -> Tensor:
+        """Return pictures `[N, img_channels, R, R]` for `z [N, z_dim]`, labels `c [N, c_dim]`."""
+        return self.synthesis(self.mapping(z, c, truncation_psi))
