@@ -99,7 +99,9 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tenso
     _check_metadata(path, kind, metadata)
     for name, value in state.items():
         if not value.isfinite().all():
-            raise CheckpointError(f"{path}: {name} holds values that are not finite. Copy it again.")
+            raise CheckpointError(
+                f"{path}: {name} holds values that are not finite. Copy it again."
+            )
     return metadata, state
 
 
@@ -141,7 +143,9 @@ def load_state_strictly(module: nn.Module, state: dict[str, Tensor], path: Path)
         raise CheckpointError(f"{path}: does not fit its own configuration ({error}).") from error
 
 
-def save_generator(path: Path, G: Generator, dtype: torch.dtype | None = None, **facts: object) -> None:
+def save_generator(
+    path: Path, G: Generator, dtype: torch.dtype | None = None, **facts: object
+) -> None:
     """Write a generator as release weights, optionally stored as `dtype` (such as float16)."""
     state = {name: value.to(dtype or value.dtype) for name, value in G.state_dict().items()}
     save_weights(path, "generator", G.config.to_dict(), state, **facts)

@@ -40,17 +40,13 @@ class LayerGeometry:
     def up_filter(self) -> np.ndarray | None:
         """Return the upsampling filter `[up_taps]`, or None."""
         source = self.source
-        return lowpass(
-            self.up_taps, source.cutoff, 2 * source.half_width, self.tmp_sampling_rate
-        )
+        return lowpass(self.up_taps, source.cutoff, 2 * source.half_width, self.tmp_sampling_rate)
 
     def down_filter(self) -> np.ndarray | None:
         """Return the downsampling filter `[down_taps]` or, radial, `[down_taps, down_taps]`."""
         design = radial_lowpass if self.is_radial else lowpass
         target = self.target
-        return design(
-            self.down_taps, target.cutoff, 2 * target.half_width, self.tmp_sampling_rate
-        )
+        return design(self.down_taps, target.cutoff, 2 * target.half_width, self.tmp_sampling_rate)
 
 
 def lowpass(taps: int, cutoff: float, width: float, sampling_rate: float) -> np.ndarray | None:

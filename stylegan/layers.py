@@ -161,7 +161,10 @@ class SynthesisLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.affine = style_affine(w_dim, in_channels)
         self.register_buffer("magnitude_ema", torch.ones([]))
-        for name, f in (("up_filter", geometry.up_filter()), ("down_filter", geometry.down_filter())):
+        for name, f in (
+            ("up_filter", geometry.up_filter()),
+            ("down_filter", geometry.down_filter()),
+        ):
             f = None if f is None else torch.as_tensor(f, dtype=torch.float32)
             self.register_buffer(name, f, persistent=False)
 

@@ -18,7 +18,9 @@ GENERATORS = ["generator_t_32", "generator_r_32", "generator_t_64_cond"]
 def read(name):
     arrays = dict(np.load(FIXTURES / f"{name}.npz", allow_pickle=False))
     meta = json.loads(str(arrays.pop("meta")))
-    state = {k.removeprefix("state/"): arrays.pop(k) for k in list(arrays) if k.startswith("state/")}
+    state = {
+        k.removeprefix("state/"): arrays.pop(k) for k in list(arrays) if k.startswith("state/")
+    }
     return meta, state, {k: torch.from_numpy(v) for k, v in arrays.items()}
 
 
