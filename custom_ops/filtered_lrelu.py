@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from custom_ops.bias_act import bias_act
+from custom_ops.build import library_or_warn, load_library
+from custom_ops.cpu_kernels import MAX_FACTOR, filtered_lrelu_cpu
 from custom_ops.dispatch import resolve_impl
 from custom_ops.errors import OpsError
-from custom_ops.upfirdn2d import check_filter, check_signal, upfirdn2d
+from custom_ops.upfirdn2d import check_filter, check_signal, make_axis, parse_padding, upfirdn2d
 
 
 def filtered_lrelu(
@@ -58,8 +60,64 @@ def filtered_lrelu(
     if b is not None and tuple(b.shape) != (x.shape[1],):
         what = f"b of shape {list(b.shape)} does not fit {x.shape[1]} channels"
         raise OpsError("E-OPS-ARG", f"filtered_lrelu: {what}. Give one bias per channel.")
-    resolve_impl("filtered_lrelu", impl, ("ref",))
-    return _filtered_lrelu_ref(x, fu, fd, b, up, down, padding, gain, slope, clamp, flip_filter)
+    args = (x, fu, fd, b, up, down, padding, gain, slope, clamp, flip_filter)
+    if _use_cpu(resolve_impl("filtered_lrelu", impl, ("ref", "cpu")), impl, x, fu, fd, up, down):
+        return _filtered_lrelu_cpu(*args)
+    return _filtered_lrelu_ref(*args)
+
+
+def _use_cpu(
+    wish: str, impl: str, x: Tensor, fu: Tensor | None, fd: Tensor | None, up: int, down: int
+) -> bool:
+    if wish == "ref":
+        return False
+    gap = _not_covered(x, fu, fd, up, down)
+    if gap and impl == "cpu":
+        what = f"impl='cpu' does not cover {gap}"
+        raise OpsError("E-OPS-IMPL", f"filtered_lrelu: {what}. Use impl='auto'.")
+    if gap:
+        return False
+    return (load_library() if wish == "cpu" else library_or_warn()) is not None
+
+
+def _not_covered(x: Tensor, fu: Tensor | None, fd: Tensor | None, up: int, down: int) -> str:
+    """What keeps this call from the compiled path, or an empty string."""
+    if x.device.type != "cpu":
+        return f"device {x.device}"
+    if x.dtype not in (torch.float32, torch.bfloat16):
+        return f"{x.dtype}"
+    if x.numel() == 0:
+        return "empty signals"
+    if any(f is not None and (f.ndim != 1 or f.device.type != "cpu") for f in (fu, fd)):
+        return "two-dimensional filters"
+    return f"factors above {MAX_FACTOR}" if max(up, down) > MAX_FACTOR else ""
+
+
+def _filtered_lrelu_cpu(
+    x: Tensor,
+    fu: Tensor | None,
+    fd: Tensor | None,
+    b: Tensor | None,
+    up: int,
+    down: int,
+    padding: int | Sequence[int],
+    gain: float,
+    slope: float,
+    clamp: float | None,
+    flip_filter: bool,
+) -> Tensor:
+    identity = torch.ones(1)
+    fu, fd = identity if fu is None else fu, identity if fd is None else fd
+    pad = parse_padding(padding)
+    for size, before, after in ((x.shape[3], *pad[:2]), (x.shape[2], *pad[2:])):
+        middle = make_axis(up, 1, (before, after), size, fu.numel()).size_out
+        make_axis(1, down, (0, 0), middle, fd.numel())
+    bias = None if b is None else b.float()
+    grad = x.requires_grad or (b is not None and b.requires_grad)
+    bound = -1.0 if clamp is None else clamp
+    save = grad and torch.is_grad_enabled()
+    y, _ = filtered_lrelu_cpu(x, bias, fu, fd, up, down, pad, gain, slope, bound, flip_filter, save)
+    return y
 
 
 def _filtered_lrelu_ref(
