@@ -160,8 +160,7 @@ def _flush_stdout() -> int:
     try:
         sys.stdout.flush()
         return 0
-    except BrokenPipeError:
-        # the interpreter flushes once more at exit and would complain
+    except BrokenPipeError:  # the interpreter flushes once more at exit and would complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
 
