@@ -1,0 +1,36 @@
+"""Make and check data sets: draw faces, pack a folder of pictures, find bad files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import runtime
+
+
+@click.group(cls=runtime.VerbGroup)
+def make_dataset() -> None:
+    """Make and check data sets (zip files in StyleGAN's layout)."""
+
+
+@make_dataset.command()
+@click.option("--count", type=click.IntRange(1, 5_000_000), required=True, help="How many faces.")
+@click.option(
+    "--size", type=click.IntRange(8, 2048), default=256, show_default=True, help="Side in pixels."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Which set.")
+@click.option("--out", type=runtime.UserPath(), required=True, help="The zip to write.")
+@click.option(
+    "--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes."
+)
+def faces(count: int, size: int, seed: int, out: Path, workers: int) -> None:
+    """Draw anime faces, each with its description."""
+    from data.faces.export import export_faces
+
+    written = export_faces(out, count=count, size=size, seed=seed, workers=workers)
+    click.echo(f"{out}: {written} faces of {size}x{size}")
+
+
+if __name__ == "__main__":
+    make_dataset()
