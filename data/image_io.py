@@ -29,10 +29,11 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 MIN_SIDE, MAX_SIDE = 8, 8192  # pixels
 MAX_PIXELS, MAX_ASPECT = 25_000_000, 32
 MAX_FILE_BYTES = 32 * 2**20
+MAX_JPEG_SCANS = 1000  # each one costs a pass over all pixels; ordinary files have ten
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, applied to the coded values
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_SIGNATURES = (_PNG_SIGNATURE, b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"GIF8")
+_PNG_SIGNATURE, _JPEG_SIGNATURE = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_SIGNATURES = (_PNG_SIGNATURE, _JPEG_SIGNATURE, b"BM", b"II*\0", b"MM\0*", b"GIF8")
 _REEXPORT = "Export it again as an 8-bit PNG"
 _CONVERTED = {"1": "1-bit", "P": "palette", "PA": "palette", "CMYK": "CMYK", "YCbCr": "YCbCr"}
 _CONVERTED |= {"LAB": "Lab", "La": "premultiplied", "RGBa": "premultiplied"}
@@ -67,8 +68,7 @@ class Measurement(NamedTuple):
 def load_image(path: StrPath) -> LoadedImage:
     """Read a picture file.
 
-    Raises: ImageError, and nothing else: what `decode_image` says, and E-IMG-MISSING, -PERM, -DIR,
-        -TYPE or -IO for a path that cannot be read.
+    Raises: ImageError, as `decode_image`, or E-IMG-MISSING, -PERM, -DIR, -TYPE or -IO.
     """
     return decode_image(_read_file(Path(path)), os.fspath(path))
 
@@ -101,6 +101,8 @@ def decode_image(data: bytes, name: str) -> LoadedImage:
     """
     if len(data) > MAX_FILE_BYTES:
         raise ImageError("E-IMG-SIZE", name, f"larger than {MAX_FILE_BYTES >> 20} MB", _REEXPORT)
+    if data.startswith(_JPEG_SIGNATURE) and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
+        raise ImageError("E-IMG-SIZE", name, "a JPEG of far too many scans", _REEXPORT)
     if data.startswith(_PNG_SIGNATURE):
         _check_png(data, name)
     notes: list[str] = []
@@ -168,12 +170,10 @@ def _check_size(width: int, height: int, name: str) -> None:
 
 def _undecodable(data: bytes, name: str, exc: Exception) -> ImageError:
     if isinstance(exc, Image.DecompressionBombError | MemoryError) or "MAX_TEXT" in str(exc):
-        return ImageError("E-IMG-SIZE", name, "it unpacks to far too much data", _REEXPORT)
+        return ImageError("E-IMG-SIZE", name, "unpacks to far too much data", _REEXPORT)
     if data.startswith(_SIGNATURES) or data[8:12] == b"WEBP":
-        what = "it is damaged, ends too early, or is of a kind that cannot be read"
-        return ImageError("E-IMG-TRUNC", name, what, _REEXPORT)
-    what = f"it is not a picture in one of the formats {', '.join(FORMATS)}"
-    return ImageError("E-IMG-UNKNOWN", name, what, "Export it as PNG")
+        return ImageError("E-IMG-TRUNC", name, "damaged, cut short or not supported", _REEXPORT)
+    return ImageError("E-IMG-UNKNOWN", name, f"not one of {', '.join(FORMATS)}", "Export it as PNG")
 
 
 def _simplify(file: ImageFile.ImageFile, notes: list[str]) -> Image.Image:
