@@ -1,0 +1,49 @@
+"""The options of every verb, frozen: adding, renaming or dropping one is a decision, made here."""
+
+import importlib
+from pathlib import Path
+
+import click
+import pytest
+
+import runtime
+
+ROOT = Path(__file__).parent.parent
+SHARED = ["--debug", "--version"]  # runtime.Verb adds them to every command
+
+# verb -> command ("" for the verb itself) -> its options in order; an argument stands by its name
+OPTIONS: dict[str, dict[str, list[str]]] = {
+    "make_dataset": {
+        "": [],
+        "faces": ["--count", "--size", "--seed", "--out", "--workers"],
+        "pack": ["--source", "--out", "--size", "--skip-bad"],
+        "check": ["dataset"],
+    },
+}
+
+
+def commands_of(verb: str) -> dict[str, click.Command]:
+    module = importlib.import_module(verb)
+    found = {name: c for name, c in vars(module).items() if isinstance(c, click.Command)}
+    groups = [c for c in found.values() if isinstance(c, click.Group)]
+    children = {name: c for group in groups for name, c in group.commands.items()}
+    [main] = [c for c in found.values() if c not in children.values()]
+    return {"": main, **children}
+
+
+def options_of(command: click.Command) -> list[str]:
+    return ["/".join(p.opts + p.secondary_opts) for p in command.params]
+
+
+@pytest.mark.parametrize("verb", sorted(p.stem for p in ROOT.glob("*.py") if p.stem != "runtime"))
+def test_options_are_frozen(verb):
+    commands = commands_of(verb)
+    assert all(isinstance(c, runtime.Verb) for c in commands.values()), "use cls=runtime.Verb"
+    found = {name: options_of(c) for name, c in commands.items()}
+    frozen = {name: [*own, *SHARED] for name, own in OPTIONS.get(verb, {}).items()}
+    wanted = {name: [o for o in own if o not in SHARED] for name, own in found.items()}
+    assert found == frozen, f"if this is intended, put into OPTIONS:\n{verb!r}: {wanted},"
+
+
+def test_no_option_is_frozen_for_a_verb_that_is_gone():
+    assert all((ROOT / f"{verb}.py").exists() for verb in OPTIONS)
