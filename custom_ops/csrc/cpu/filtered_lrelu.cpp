@@ -39,19 +39,18 @@ namespace {
 int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
 
 struct Activation {
-  v16 positive, negative, bound;
-  uint32_t always_inside;
+  v16 positive, negative, low, high;
+  uint32_t always_inside;  // without a clamp even a NaN is inside
 };
 
 Activation make_activation(const Call& call) {
-  const bool clamped = call.clamp >= 0;
-  const v16 zero = {};
-  return {zero + call.gain, zero + call.gain * call.slope,
-          zero + (clamped ? call.clamp : INFINITY), clamped ? 0u : 0xffffu};
+  const v16 zero = {}, bound = zero + (call.clamp >= 0 ? call.clamp : INFINITY);
+  return {zero + call.gain, zero + call.gain * call.slope, -bound, bound,
+          call.clamp >= 0 ? 0u : 0xffff0000u};
 }
 
 template <Mode mode>
-INLINE v16 activate(v16 v, const Activation& act, uint32_t* mask) {
+INLINE v16 activate(v16 v, Activation act, uint32_t* mask) {
   if (mode == kLinear) return v;
   const v16 zero = {};
   if (mode == kMasked) {
@@ -59,13 +58,10 @@ INLINE v16 activate(v16 v, const Activation& act, uint32_t* mask) {
     return select(*mask >> 16, v * slope, zero);
   }
   const v16 scaled = v * (v > zero ? act.positive : act.negative);
-  // Comparisons, not min and max: a NaN fails both and passes through.
-  const v16 low = scaled > act.bound ? act.bound : scaled;
-  const v16 result = low < -act.bound ? -act.bound : low;
-  if (mode == kForwardSave) {
-    const uint32_t inside = to_bits((scaled <= act.bound) & (scaled >= -act.bound));
-    *mask = to_bits(v > zero) | (inside | act.always_inside) << 16;
-  }
+  // In this order of operands both are one instruction that lets a NaN through.
+  const v16 capped = act.high < scaled ? act.high : scaled;
+  const v16 result = act.low > capped ? act.low : capped;
+  if (mode == kForwardSave) *mask = compare(v, zero, scaled, result) | act.always_inside;
   return result;
 }
 
@@ -92,7 +88,7 @@ struct Up {
 
 template <int U, int J, Mode mode>
 INLINE void up_block(const Up& u, int64_t r0, const v16* line, v16* mid, uint32_t* mask,
-                     const Activation& act) {
+                     Activation act) {
   v16 sum[J][U] = {};
   for (int64_t t = 0; t < u.taps; ++t)
     for (int j = 0; j < J; ++j)
@@ -105,8 +101,9 @@ INLINE void up_block(const Up& u, int64_t r0, const v16* line, v16* mid, uint32_
 }
 
 template <int U, Mode mode>
-void up_row(const Up& u, const v16* line, v16* mid, uint32_t* mask, const Activation& act) {
+void up_row(const Up& u, const v16* line, v16* mid, uint32_t* mask, const Activation& shared) {
   constexpr int J = U == 4 ? 4 : U == 2 ? 6 : 8;
+  const Activation act = shared;  // a copy that the stores below cannot alias stays in registers
   for (int64_t r0 = 0; r0 < u.up; r0 += U) {
     int64_t o = 0;
     for (; o + J <= u.groups(); o += J)
@@ -156,27 +153,41 @@ void down_row(const Axis& a, const v16* mid, v16* out) {
   for (; j < a.out; ++j) down_block<D, 1>(a, mid + j * step, out + j);
 }
 
-template <int J, class T>
+// R output rows at once: they share most of their input rows, which come from the second cache.
+template <int R, int J, class T>
 INLINE v16 down_column_block(const Axis& a, const v16* const* rows, int64_t x, T* out,
-                             int64_t pixel, int lanes) {
-  v16 sum[J] = {};
-  for (int64_t k = 0; k < a.taps_down; ++k)
-    for (int j = 0; j < J; ++j) sum[j] += rows[k][x + j] * a.f_down[k];
+                             int64_t row_pitch, int64_t pixel, int lanes) {
+  v16 sum[R][J] = {};
+  const int64_t shift = R == 1 ? 0 : a.down, taps = a.taps_down;
+  for (int64_t k = 0; k < shift; ++k)
+    for (int j = 0; j < J; ++j) sum[0][j] += rows[k][x + j] * a.f_down[k];
+  for (int64_t k = shift; k < taps; ++k)
+    for (int j = 0; j < J; ++j) {
+      const v16 value = rows[k][x + j];
+      sum[0][j] += value * a.f_down[k];
+      if (R == 2) sum[R - 1][j] += value * a.f_down[k - shift];
+    }
+  if (R == 2)
+    for (int64_t k = taps; k < taps + shift; ++k)
+      for (int j = 0; j < J; ++j) sum[R - 1][j] += rows[k][x + j] * a.f_down[k - shift];
   v16 total = {};
-  for (int j = 0; j < J; ++j) {
-    store(out + (x + j) * pixel, sum[j], lanes);
-    total += sum[j];
-  }
+  for (int r = 0; r < R; ++r)
+    for (int j = 0; j < J; ++j) {
+      store(out + r * row_pitch + (x + j) * pixel, sum[r][j], lanes);
+      total += sum[r][j];
+    }
   return total;
 }
 
-template <class T>
+template <int R, class T>
 void down_columns(const Axis& a, const v16* const* rows, int64_t width, T* out, int64_t pixel,
                   int lanes, double* sums) {
+  const int64_t pitch = width * pixel;
   v16 total = {};
   int64_t x = 0;
-  for (; x + 8 <= width; x += 8) total += down_column_block<8>(a, rows, x, out, pixel, lanes);
-  for (; x < width; ++x) total += down_column_block<1>(a, rows, x, out, pixel, lanes);
+  for (; x + 8 <= width; x += 8)
+    total += down_column_block<R, 8>(a, rows, x, out, pitch, pixel, lanes);
+  for (; x < width; ++x) total += down_column_block<R, 1>(a, rows, x, out, pitch, pixel, lanes);
   if (sums)
     for (int i = 0; i < lanes; ++i) sums[i] += total[i];
 }
@@ -202,10 +213,10 @@ struct Worker {
     mid_left = (x.before_down > 0 ? x.before_down : 0) + x.up;
     const int64_t reach = (x.out - 1) * x.down - x.before_down + x.taps_down;
     mid_width = mid_left + (reach > x.mid ? reach : x.mid) + x.up;
-    ring_rows = y.taps_down + y.up;
+    ring_rows = y.taps_down + y.down + y.up;
     const int64_t count = up_y.taps * line_width + y.up * line_width + mid_width +
                           ring_rows * x.out + (line_width > x.out ? line_width : x.out);
-    const size_t pointers = sizeof(v16*) * (up_y.taps + y.taps_down);
+    const size_t pointers = sizeof(v16*) * (up_y.taps + y.taps_down + y.down);
     const size_t bytes = (count * sizeof(v16) + pointers + 127) / 64 * 64;
     memory = (char*)aligned_alloc(64, bytes);
     memset(memory, 0, bytes);
@@ -233,7 +244,11 @@ struct Worker {
     const v16 none = {};
     const v16 bias = call.bias ? load(call.bias + c0, lanes) : none;
     const T* row = image + i * call.x.in * call.channels + c0;
-    for (int64_t k = from; k < to; ++k) line[k] = load(row + k * call.channels, lanes) + bias;
+    const int64_t next = i + 1 < call.y.in ? call.x.in * call.channels : 0;
+    for (int64_t k = from; k < to; ++k) {
+      __builtin_prefetch(row + k * call.channels + next);
+      line[k] = load(row + k * call.channels, lanes) + bias;
+    }
   }
 
   void gather_lines(int64_t group) {
@@ -276,14 +291,18 @@ struct Worker {
     }
   }
 
-  void emit(T* image, int64_t j, int64_t c0, int lanes, double* sums) {
+  // Output row j, or j and j + 1 if `pair`.
+  void emit(T* image, int64_t j, bool pair, int64_t c0, int lanes, double* sums) {
     const Axis& y = call.y;
-    for (int64_t k = 0; k < y.taps_down; ++k) {
+    for (int64_t k = 0; k < y.taps_down + (pair ? y.down : 0); ++k) {
       const int64_t m = j * y.down - y.before_down + k;
       row_at[k] = m >= 0 && m < y.mid ? ring + (m % ring_rows) * call.x.out : zeros;
     }
     T* row = image + j * call.x.out * call.channels + c0;
-    down_columns(y, row_at, call.x.out, row, call.channels, lanes, sums);
+    if (pair)
+      down_columns<2>(y, row_at, call.x.out, row, call.channels, lanes, sums);
+    else
+      down_columns<1>(y, row_at, call.x.out, row, call.channels, lanes, sums);
   }
 
   // Output rows j0 .. j1 - 1 of sixteen channels from c0 of sample n.
@@ -299,8 +318,10 @@ struct Worker {
     double* sums = call.sums ? call.sums + ((n * blocks + block) * call.bands + band) * kLanes : 0;
     int64_t j = y.out * band / call.bands;
     const int64_t j1 = y.out * (band + 1) / call.bands;
+    const int64_t pair = y.taps_down >= y.down ? 2 : 1;  // rows that overlap go out in pairs
+    const int64_t reach = y.taps_down - 1 - y.before_down;
     int64_t low = j * y.down - y.before_down;
-    int64_t high = (j1 - 1) * y.down - y.before_down + y.taps_down - 1;
+    int64_t high = (j1 - 1) * y.down + reach;
     if (low < 0) low = 0;
     if (high > y.mid - 1) high = y.mid - 1;
     int64_t loaded = ceil_div(low - y.before_up, y.up);
@@ -314,10 +335,10 @@ struct Worker {
           filter_row(raised + r * line_width, m, call.mask + (plane + m) * pitch + kMargin);
       }
       const int64_t done = y.before_up + y.up * group;
-      for (; j < j1 && j * y.down - y.before_down + y.taps_down - 1 <= done; ++j)
-        emit(out, j, c0, lanes, sums);
+      for (; j + pair <= j1 && (j + pair - 1) * y.down + reach <= done; j += pair)
+        emit(out, j, pair == 2, c0, lanes, sums);
     }
-    for (; j < j1; ++j) emit(out, j, c0, lanes, sums);
+    for (; j < j1; ++j) emit(out, j, false, c0, lanes, sums);
   }
 };
 

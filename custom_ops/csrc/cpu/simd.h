@@ -35,7 +35,11 @@ INLINE v16 load(const bfloat16* from, int lanes) {
     memcpy(&bits, from, sizeof bits);
   else
     for (int i = 0; i < lanes; ++i) bits[i] = from[i].bits;
+#if defined(__AVX512F__)  // GCC 12 makes two halves of the line below
+  return (v16)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)bits), 16);
+#else
   return (v16)(__builtin_convertvector(bits, u16) << 16);
+#endif
 }
 
 INLINE void store(float* to, v16 value, int lanes) {
@@ -46,21 +50,27 @@ INLINE void store(float* to, v16 value, int lanes) {
 }
 
 // Round to nearest, ties to even; a NaN stays a NaN (rounding alone could carry it to infinity).
-INLINE void store(bfloat16* to, v16 value, int lanes) {
+INLINE half16 narrow(v16 value) {
+#if defined(__AVX512BF16__)
+  return (half16)_mm512_cvtneps_pbh((__m512)value);
+#else
   const u16 bits = (u16)value;
   const u16 rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  const half16 out = __builtin_convertvector(value == value ? rounded : (bits >> 16) | 0x40, half16);
+  return __builtin_convertvector(value == value ? rounded : (bits >> 16) | 0x40, half16);
+#endif
+}
+
+INLINE void store(bfloat16* to, v16 value, int lanes) {
+  const half16 out = narrow(value);
   if (lanes == kLanes)
     memcpy(to, &out, sizeof out);
   else
     for (int i = 0; i < lanes; ++i) to[i].bits = out[i];
 }
 
-// One bit per lane of a comparison, and back.
+#if !defined(__AVX512F__)
 INLINE uint32_t to_bits(i16 lanes) {
-#if defined(__AVX512F__)
-  return _mm512_test_epi32_mask((__m512i)lanes, (__m512i)lanes);
-#elif defined(__AVX2__)
+#if defined(__AVX2__)
   __m256 halves[2];
   memcpy(halves, &lanes, sizeof lanes);
   return _mm256_movemask_ps(halves[0]) | _mm256_movemask_ps(halves[1]) << 8;
@@ -68,6 +78,17 @@ INLINE uint32_t to_bits(i16 lanes) {
   uint32_t bits = 0;
   for (int i = 0; i < kLanes; ++i) bits |= (uint32_t)(lanes[i] & 1) << i;
   return bits;
+#endif
+}
+#endif
+
+// One bit per lane: a > b in the low half of the word, c == d in the high half.
+INLINE uint32_t compare(v16 a, v16 b, v16 c, v16 d) {
+#if defined(__AVX512F__)
+  const uint32_t low = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ);
+  return low | (uint32_t)_mm512_cmp_ps_mask((__m512)c, (__m512)d, _CMP_EQ_OQ) << 16;
+#else
+  return to_bits(a > b) | to_bits(c == d) << 16;
 #endif
 }
 
