@@ -90,7 +90,7 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tenso
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            state = {name: file.get_tensor(name).float() for name in file.keys()}
     except (SafetensorError, ValueError, OSError) as error:
         raise CheckpointError(
             f"{path}: not a whole safetensors file ({error}). Copy or download it again; "
@@ -218,3 +218,9 @@ def load_training_state(folder: Path) -> dict[str, Any]:
     if not intact:
         raise CheckpointError(f"{folder}: training state is damaged (its SHA-256 differs).")
     return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def prune_training_states(run: Path, keep: int) -> None:
+    """Remove all but the newest `keep` training states of a run."""
+    for folder in sorted(Path(run).glob("state-*"))[:-keep]:
+        shutil.rmtree(folder)

@@ -1,5 +1,6 @@
 """The residual discriminator of StyleGAN2 (Karras et al. 2020), as StyleGAN3 uses it."""
 
+import itertools
 import math
 
 import torch
@@ -131,9 +132,7 @@ class Discriminator(nn.Module):
         widths = [config.channels(size) for size in sizes]
         clamp = config.conv_clamp
         self.from_rgb = ConvLayer(config.img_channels, widths[0], 1, clamp=clamp)
-        self.blocks = nn.ModuleList(
-            Block(a, b, clamp) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.blocks = nn.ModuleList(Block(a, b, clamp) for a, b in itertools.pairwise(widths))
         self.mapping = LabelMapping(config.c_dim, widths[-1]) if config.c_dim else None
         self.epilogue = Epilogue(widths[-1], widths[-1] if config.c_dim else 1, config)
 

@@ -1,5 +1,7 @@
 """The StyleGAN3 generator: mapping network and alias-free synthesis network."""
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -22,8 +24,7 @@ class Mapping(nn.Module):
         widths = [config.z_dim + (config.w_dim if config.c_dim else 0)]
         widths += [config.w_dim] * config.mapping_layers
         self.layers = nn.ModuleList(
-            Linear(a, b, act="lrelu", lr_multiplier=0.01)
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
+            Linear(a, b, act="lrelu", lr_multiplier=0.01) for a, b in itertools.pairwise(widths)
         )
         self.register_buffer("w_avg", torch.zeros(config.w_dim))
 

@@ -1,0 +1,300 @@
+"""Train a StyleGAN3 on a zip or folder of square pictures.
+
+python train_gan.py --data faces.zip --outdir runs --batch 32 --gamma 2
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import runtime
+
+if TYPE_CHECKING:
+    from stylegan import GeneratorConfig
+    from stylegan.training import Trainer, TrainingConfig, TrainStep
+
+GRID = 8  # rows and columns of a sample sheet
+KEPT_STATES = 2
+
+
+@click.command(cls=runtime.Verb, epilog="Options keep the names and meanings of StyleGAN's own.")
+@click.option("--data", type=runtime.UserPath(), required=True, help="Zip or folder of pictures.")
+@click.option("--outdir", type=runtime.UserPath(), default=Path("runs"), show_default=True)
+@click.option(
+    "--cfg",
+    type=click.Choice(["t", "r"]),
+    default="t",
+    show_default=True,
+    help="Translation or rotation equivariant.",
+)
+@click.option("--batch", type=click.IntRange(1), default=32, show_default=True)
+@click.option("--gamma", type=click.FloatRange(0), help="R1 weight [2 (res/256)^2 32/batch].")
+@click.option("--mirror", type=bool, default=True, show_default=True, help="Flip at random.")
+@click.option(
+    "--kimg",
+    type=click.FloatRange(0, min_open=True),
+    default=25_000,
+    show_default=True,
+    help="Length of the whole run in thousands of pictures.",
+)
+@click.option("--steps", type=click.IntRange(1), help="Length in steps, instead of --kimg.")
+@click.option(
+    "--tick",
+    type=click.FloatRange(0, min_open=True),
+    default=4,
+    show_default=True,
+    help="Thousands of pictures between two lines of statistics.",
+)
+@click.option(
+    "--snap",
+    type=click.IntRange(1),
+    default=50,
+    show_default=True,
+    help="Ticks between two snapshots and states.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--cbase", type=click.IntRange(1), default=32768, show_default=True)
+@click.option("--cmax", type=click.IntRange(1), default=512, show_default=True)
+@click.option("--num-layers", type=click.IntRange(3), default=14, show_default=True)
+@click.option("--z-dim", type=click.IntRange(1), default=512, show_default=True)
+@click.option("--w-dim", type=click.IntRange(1), default=512, show_default=True)
+@click.option("--map-depth", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--margin", type=click.IntRange(0), default=10, show_default=True)
+@click.option("--first-cutoff", type=float, default=2.0, show_default=True)
+@click.option("--first-stopband", type=float, default=2**2.1, show_default=True)
+@click.option("--mbstd-group", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--glr", type=click.FloatRange(0), default=2.5e-3, show_default=True)
+@click.option("--dlr", type=click.FloatRange(0), default=2e-3, show_default=True)
+@click.option(
+    "--anneal",
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    show_default=True,
+    help="Last share of the run in which learning rates fall.",
+)
+@click.option("--lr-floor", type=click.FloatRange(0, 1), default=0.25, show_default=True)
+@click.option("--fp32", type=bool, help="No 16-bit signals [where the CPU has no bfloat16].")
+@click.option("--resume", type=runtime.UserPath(), help="Run folder to continue.")
+@click.option("--desc", default="", help="Words to add to the run folder's name.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print the options and stop.")
+def main(**options: Any) -> None:
+    """Train a StyleGAN3 generator on your own faces."""
+    from data.dataset import ImageDataset, batches
+    from stylegan.training import train
+
+    dataset = ImageDataset(options["data"])
+    resolution = dataset.resolution
+    g_config, config = generator_config(options, resolution), training_config(options, resolution)
+    if options["dry_run"]:
+        click.echo(json.dumps({**options, **g_config.to_dict()}, indent=1, default=str))
+        return
+    trainer = build_trainer(g_config, config, options)
+    run = open_run(options, dataset.name, trainer, dataset.digest())
+    runtime.setup_logging(run / "log.txt")
+    stream = batches(
+        dataset, config.batch, seed=config.seed, start=trainer.step_count, mirror=options["mirror"]
+    )
+    if trainer.step_count == 0:
+        save_reals(run, dataset)
+        save_fakes(run / "fakes_init.png", trainer)
+    reporter = Reporter(run, trainer, dataset.digest(), options["tick"], options["snap"])
+    try:
+        for step in train(trainer, stream):
+            reporter.observe(step)
+    finally:
+        reporter.snapshot()
+
+
+def generator_config(options: dict[str, Any], resolution: int) -> GeneratorConfig:
+    """Return the generator that the options describe; configuration R doubles the channels."""
+    from stylegan import GeneratorConfig
+
+    is_r = options["cfg"] == "r"
+    return GeneratorConfig(
+        z_dim=options["z_dim"],
+        w_dim=options["w_dim"],
+        img_resolution=resolution,
+        channel_base=options["cbase"] * (2 if is_r else 1),
+        channel_max=options["cmax"] * (2 if is_r else 1),
+        num_layers=options["num_layers"],
+        first_cutoff=options["first_cutoff"],
+        first_stopband=options["first_stopband"],
+        margin_size=options["margin"],
+        conv_kernel=1 if is_r else 3,
+        use_radial_filters=is_r,
+        mapping_layers=options["map_depth"],
+    )
+
+
+def has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 natively."""
+    import torch
+
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def training_config(options: dict[str, Any], resolution: int) -> TrainingConfig:
+    """Return the recipe that the options describe."""
+    from stylegan.training import TrainingConfig
+
+    batch, gamma, fp32 = options["batch"], options["gamma"], options["fp32"]
+    if gamma is None:
+        gamma = 2 * (resolution / 256) ** 2 * 32 / batch
+    if fp32 is None:
+        fp32 = not has_bfloat16()
+    return TrainingConfig(
+        total_steps=options["steps"] or max(round(options["kimg"] * 1000 / batch), 1),
+        batch=batch,
+        gamma=gamma,
+        g_lr=options["glr"],
+        d_lr=options["dlr"],
+        ema_kimg=batch * 10 / 32,
+        anneal=options["anneal"],
+        lr_floor=options["lr_floor"],
+        precision="fp32" if fp32 else "bf16",
+        seed=options["seed"],
+    )
+
+
+def build_trainer(
+    g_config: GeneratorConfig, config: TrainingConfig, options: dict[str, Any]
+) -> Trainer:
+    """Return G, D and their optimisers, initialised from the seed."""
+    import torch
+
+    from stylegan import Discriminator, DiscriminatorConfig, Generator
+    from stylegan.training import Trainer
+
+    torch.manual_seed(config.seed)
+    d_config = DiscriminatorConfig(
+        img_resolution=g_config.img_resolution,
+        channel_base=options["cbase"],
+        channel_max=options["cmax"],
+        mbstd_group_size=options["mbstd_group"],
+    )
+    return Trainer(Generator(g_config), Discriminator(d_config), config)
+
+
+def open_run(options: dict[str, Any], name: str, trainer: Trainer, data_digest: str) -> Path:
+    """Return a new run folder, or the one to resume with its newest state loaded."""
+    if options["resume"] is None:
+        words = ["stylegan3", options["cfg"], name, f"batch{trainer.config.batch}"]
+        words += [f"gamma{trainer.config.gamma:g}"] + [options["desc"]] * bool(options["desc"])
+        run = runtime.run_folder(options["outdir"], "-".join(words))
+        text = json.dumps(options, indent=1, default=str)
+        (run / "training_options.json").write_text(text + "\n")
+        return run
+    from stylegan.checkpoint import CheckpointError, load_training_state
+
+    run = options["resume"]
+    states = sorted(run.glob("state-*"))
+    if not states:
+        raise CheckpointError(f"{run}: no training state there. Give a run folder to --resume.")
+    state = load_training_state(states[-1])
+    if state["data_digest"] != data_digest:
+        message = f"{options['data']}: not the pictures {run} was trained on. Give those to --data."
+        raise CheckpointError(message, "E-DATA-MISMATCH")
+    trainer.load_state_dict(state["trainer"])
+    return run
+
+
+def save_reals(run: Path, dataset: Any) -> None:
+    """Write a sheet of training pictures."""
+    import numpy as np
+
+    from data.image_io import save_png
+    from evaluation.report import tile
+
+    pictures = np.stack([dataset[i] for i in range(min(len(dataset), GRID * GRID))])
+    save_png(run / "reals.png", tile(pictures.transpose(0, 2, 3, 1), GRID))
+
+
+def save_fakes(path: Path, trainer: Trainer) -> None:
+    """Write a sheet of the averaged generator's pictures, of the same latents every time."""
+    import torch
+
+    from data.image_io import save_png, to_uint8
+    from evaluation.report import tile
+    from stylegan.seeding import derive_generator
+
+    generator = derive_generator(trainer.config.seed, "grid")
+    z = torch.randn(GRID * GRID, trainer.G.config.z_dim, generator=generator)
+    with torch.inference_mode():
+        pictures = torch.cat([trainer.G_ema(part) for part in z.split(GRID)])
+    save_png(path, tile(to_uint8(pictures), GRID))
+
+
+class Reporter:
+    """Write statistics, sample sheets, weights and states of a run as it goes."""
+
+    def __init__(
+        self, run: Path, trainer: Trainer, data_digest: str, tick_kimg: float, snap: int
+    ) -> None:
+        self.run, self.trainer, self.data_digest, self.snap = run, trainer, data_digest, snap
+        self.tick_images = max(round(tick_kimg * 1000), 1)
+        self.since_tick: list[TrainStep] = []
+        self.ticks, self.started, self.tick_started = 0, time.monotonic(), time.monotonic()
+
+    def observe(self, step: TrainStep) -> None:
+        """Take note of one step; every tick print a line, every `snap` ticks write a snapshot."""
+        self.since_tick.append(step)
+        if (
+            step.num_images // self.tick_images
+            > (step.num_images - self._batch) // self.tick_images
+        ):
+            self._tick(step)
+            if self.ticks % self.snap == 0:
+                self.snapshot()
+
+    def _tick(self, step: TrainStep) -> None:
+        import torch
+
+        seconds = time.monotonic() - self.tick_started
+        means = {
+            name: torch.stack([getattr(s, name) for s in self.since_tick]).mean().item()
+            for name in ("g_loss", "d_loss", "real_sign")
+        }
+        penalties = [s.r1 for s in self.since_tick if s.r1 is not None]
+        means["r1"] = torch.stack(penalties).mean().item() if penalties else 0.0
+        images = len(self.since_tick) * self.trainer.config.batch
+        stats = {"kimg": step.num_images / 1000, "step": step.step, **means}
+        stats |= {
+            "images_per_sec": images / seconds,
+            "lr": self.trainer.config.lr_factor(step.step),
+        }
+        with open(self.run / "stats.jsonl", "a") as file:
+            file.write(json.dumps(stats) + "\n")
+        elapsed = str(timedelta(seconds=round(time.monotonic() - self.started)))
+        click.echo(
+            f"kimg {stats['kimg']:<8.1f} time {elapsed:<9} images/s {images / seconds:<6.1f} "
+            + " ".join(f"{name} {value:<7.3f}" for name, value in means.items())
+        )
+        self.since_tick, self.tick_started = [], time.monotonic()
+        self.ticks += 1
+
+    def snapshot(self) -> None:
+        """Write samples, weights of the averaged generator and the training state."""
+        from stylegan.checkpoint import prune_training_states, save_generator, save_training_state
+
+        trainer, kimg = self.trainer, f"{self.trainer.num_images // 1000:06d}"
+        facts = {"trained_kimg": trainer.num_images / 1000, "data": self.data_digest}
+        save_fakes(self.run / f"fakes{kimg}.png", trainer)
+        for name in (f"generator-{kimg}.safetensors", "generator.safetensors"):
+            save_generator(self.run / name, trainer.G_ema, **facts)
+        folder = self.run / f"state-{trainer.step_count:09d}"
+        if not folder.exists():
+            state = {"trainer": trainer.state_dict(), "data_digest": self.data_digest}
+            save_training_state(folder, state)
+            prune_training_states(self.run, KEPT_STATES)
+        self.tick_started = time.monotonic()
+
+
+if __name__ == "__main__":
+    main()
