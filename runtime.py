@@ -33,11 +33,11 @@ import click
 
 PACKAGES = "custom_ops stylegan encoder inversion data attributes evaluation baselines".split()
 
-# Exit codes after sysexits.h. An error code is E-<family>-<kind>: a kind listed here decides,
-# else the family does. Anything unlisted is bad data: a typed error is about what the user gave.
+# Exit codes after sysexits.h. An error code is E-<family>-<kind>: a kind listed here decides, else
+# the family. Anything unlisted is bad data, since a typed error is about what the user gave.
 BY_KIND = dict(MISSING=66, DIR=66, UNAVAILABLE=69, IO=74, VERSION=76, MISMATCH=76, PERM=77)
 BY_FAMILY = dict(USAGE=2, IMG=65, DATA=65, MODEL=65, DEVICE=69, INTERNAL=70, MEMORY=71, OUT=73)
-BY_FAMILY |= dict(IO=74, CONFIG=78, TRAIN=79)
+BY_FAMILY |= dict(INV=65, OPS=69, IO=74, CONFIG=78, TRAIN=79)
 BAD_DATA, INTERRUPTED, BROKEN_PIPE = 65, 130, 141
 
 
@@ -49,8 +49,8 @@ class OutputError(OSError):
 
 def exit_code(code: str) -> int:
     """Return the exit code of an error code such as "E-IMG-TRUNC"."""
-    _, family, kind = f"{code}-".split("-", 2)
-    return BY_KIND.get(kind.rstrip("-"), BY_FAMILY.get(family, BAD_DATA))
+    parts = code.split("-")
+    return BY_KIND.get(parts[-1], BY_FAMILY.get(parts[1], BAD_DATA))
 
 
 def printable(text: str) -> str:
