@@ -132,23 +132,13 @@ def generator_config(options: dict[str, Any], resolution: int) -> GeneratorConfi
     )
 
 
-def has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 natively."""
-    import torch
-
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
 def training_config(options: dict[str, Any], resolution: int) -> TrainingConfig:
     """Return the recipe that the options describe."""
-    from stylegan.training import TrainingConfig
+    from stylegan.training import TrainingConfig, native_precision
 
-    batch, gamma, fp32 = options["batch"], options["gamma"], options["fp32"]
+    batch, gamma = options["batch"], options["gamma"]
     if gamma is None:
         gamma = 2 * (resolution / 256) ** 2 * 32 / batch
-    if fp32 is None:
-        fp32 = not has_bfloat16()
     return TrainingConfig(
         total_steps=options["steps"] or max(round(options["kimg"] * 1000 / batch), 1),
         batch=batch,
@@ -158,7 +148,7 @@ def training_config(options: dict[str, Any], resolution: int) -> TrainingConfig:
         ema_kimg=batch * 10 / 32,
         anneal=options["anneal"],
         lr_floor=options["lr_floor"],
-        precision="fp32" if fp32 else "bf16",
+        precision=native_precision(options["fp32"]),
         seed=options["seed"],
     )
 
@@ -191,13 +181,10 @@ def open_run(options: dict[str, Any], name: str, trainer: Trainer, data_digest: 
         text = json.dumps(options, indent=1, default=str)
         (run / "training_options.json").write_text(text + "\n")
         return run
-    from stylegan.checkpoint import CheckpointError, load_training_state
+    from stylegan.checkpoint import CheckpointError, newest_training_state
 
-    run = options["resume"]
-    states = sorted(run.glob("state-*"))
-    if not states:
-        raise CheckpointError(f"{run}: no training state there. Give a run folder to --resume.")
-    state = load_training_state(states[-1])
+    run: Path = options["resume"]
+    state = newest_training_state(run)
     if state["data_digest"] != data_digest:
         message = f"{options['data']}: not the pictures {run} was trained on. Give those to --data."
         raise CheckpointError(message, "E-DATA-MISMATCH")

@@ -220,6 +220,18 @@ def load_training_state(folder: Path) -> dict[str, Any]:
     return torch.load(file, map_location="cpu", weights_only=True)
 
 
+def newest_training_state(run: Path) -> dict[str, Any]:
+    """Read the newest training state of a run folder.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    states = sorted(Path(run).glob("state-*"))
+    if not states:
+        raise CheckpointError(f"{run}: no training state there. Give a run folder to --resume.")
+    return load_training_state(states[-1])
+
+
 def prune_training_states(run: Path, keep: int) -> None:
     """Remove all but the newest `keep` training states of a run."""
     for folder in sorted(Path(run).glob("state-*"))[:-keep]:

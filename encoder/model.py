@@ -1,0 +1,92 @@
+"""The encoder: features, the mean of the latent, and how far the mean is from the truth."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from encoder.backbone import FEATURES, Backbone
+from stylegan.checkpoint import (
+    CheckpointError,
+    file_sha256,
+    load_state_strictly,
+    read_weights,
+    save_weights,
+)
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """What an encoder is made of and which generator it belongs to."""
+
+    latent_dim: int  # length of v
+    generator_sha256: str  # of the generator's file
+    input_size: int = 32  # side of the network's input in pixels; measurements are resized to it
+
+
+class Encoder(nn.Module):
+    """Guess the Gaussianised latent v of a picture from its small grey measurement."""
+
+    residual_sqrt_cov: Tensor
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = Backbone()
+        self.head = nn.Linear(FEATURES, config.latent_dim)
+        self.register_buffer("residual_sqrt_cov", torch.eye(config.latent_dim))
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Return the mean of v `[N, latent_dim]` for measurements `[N, 1, h, w]` in [-1, 1]."""
+        size = self.config.input_size
+        if y.shape[-2:] != (size, size):
+            y = F.interpolate(y, (size, size), mode="bicubic", antialias=True, align_corners=False)
+        return self.head(self.backbone(y))
+
+    def sample(self, y: Tensor, noise: Tensor) -> Tensor:
+        """Return samples of a Gaussian about the guess for one measurement.
+
+        Args:
+            y: `[1, 1, h, w]` in [-1, 1].
+            noise: standard normal, `[K, latent_dim]`.
+
+        Returns:
+            `v [K, latent_dim]`: the mean plus noise with the covariance of the errors that the
+            encoder made on held-out renders.
+        """
+        return self(y) + noise @ self.residual_sqrt_cov
+
+
+def save_encoder(
+    path: Path, encoder: Encoder, dtype: torch.dtype | None = None, **facts: object
+) -> None:
+    """Write an encoder as release weights, floating tensors optionally stored as `dtype`."""
+    state = {
+        name: value.to(dtype) if dtype and value.is_floating_point() else value
+        for name, value in encoder.state_dict().items()
+    }
+    save_weights(path, "encoder", asdict(encoder.config), state, **facts)
+
+
+def load_encoder(path: Path | str, generator_path: Path | str) -> Encoder:
+    """Load an encoder in evaluation mode, frozen, and check that it fits the generator.
+
+    Raises:
+        CheckpointError: missing, damaged, or trained for another generator.
+    """
+    metadata, state = read_weights(Path(path), "encoder")
+    config = EncoderConfig(**json.loads(metadata["config"]))
+    found = file_sha256(Path(generator_path))
+    if config.generator_sha256 != found:
+        raise CheckpointError(
+            f"{path}: made for generator {config.generator_sha256[:12]}, but {generator_path} is "
+            f"{found[:12]}. Give the generator it was trained with, or leave --encoder out.",
+            "E-MODEL-MISMATCH",
+        )
+    encoder = Encoder(config)
+    state = {n: v.long() if n.endswith("num_batches_tracked") else v for n, v in state.items()}
+    load_state_strictly(encoder, state, Path(path))
+    return encoder.eval().requires_grad_(False)

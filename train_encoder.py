@@ -1,0 +1,216 @@
+"""Train an encoder for a generator, on pairs that the generator itself makes.
+
+python train_encoder.py --generator runs/00000-.../generator.safetensors --outdir runs
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import runtime
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from encoder import Encoder
+    from encoder.training import EncoderTrainer, HeldOut
+    from inversion.latent import LatentPrior
+    from stylegan import Generator
+
+NUM_HELD_OUT = 2000
+INPUT_SIZE = 32  # side of the network's input; half of the training inputs have it
+
+
+@click.command(cls=runtime.Verb)
+@click.option("--generator", type=runtime.UserPath(), required=True, help="generator.safetensors")
+@click.option("--outdir", type=runtime.UserPath(), default=Path("runs"), show_default=True)
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    default=20_000,
+    show_default=True,
+    help="Length of the whole run.",
+)
+@click.option("--batch", type=click.IntRange(2), default=16, show_default=True)
+@click.option("--lr", type=click.FloatRange(0, min_open=True), default=5e-4, show_default=True)
+@click.option(
+    "--eval-every",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Steps between two looks at the held-out renders.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--fp32", type=bool, help="No 16-bit arithmetic [where the CPU has no bfloat16].")
+@click.option("--resume", type=runtime.UserPath(), help="Run folder to continue.")
+def main(**options: Any) -> None:
+    """Train a ResNet-50 to guess the latent of a small grey picture."""
+    import torch
+
+    from encoder import Encoder, EncoderConfig
+    from encoder.training import EncoderTrainer, EncoderTrainingConfig, train
+    from inversion.latent import LatentPrior
+    from stylegan import load_generator
+    from stylegan.checkpoint import file_sha256
+    from stylegan.training import native_precision
+
+    G = load_generator(options["generator"])
+    prior = LatentPrior.fit(G)
+    precision = native_precision(options["fp32"])
+    renderer = Renderer(G, prior, options["seed"], precision)
+    torch.manual_seed(options["seed"])
+    config = EncoderConfig(prior.dim, file_sha256(options["generator"]), INPUT_SIZE)
+    recipe = EncoderTrainingConfig(options["steps"], lr=options["lr"], precision=precision)
+    trainer = EncoderTrainer(Encoder(config), recipe)
+    run = open_run(options, trainer)
+    runtime.setup_logging(run / "log.txt")
+    reporter = Reporter(run, trainer, renderer, options["eval_every"])
+    try:
+        for step, loss in train(
+            trainer, lambda step: renderer.training_pairs(step, options["batch"])
+        ):
+            reporter.observe(step, loss)
+    finally:
+        reporter.snapshot()
+
+
+class Renderer:
+    """Make pairs (y, v): latents from the prior, small grey pictures from the frozen generator."""
+
+    def __init__(self, G: Generator, prior: LatentPrior, seed: int, precision: str) -> None:
+        self.G, self.prior, self.seed, self.precision = G, prior, seed, precision
+        side = G.config.img_resolution
+        self.sizes = sorted({max(8, side * k // 8) for k in (2, 3, 4, 5, 6, 7, 8)})
+        self.operators: dict[int, Callable[[Tensor], Tensor]] = {}
+
+    def _measure(self, x: Tensor, size: int) -> Tensor:
+        from inversion.operators import GreySmall
+
+        if size not in self.operators:
+            self.operators[size] = GreySmall(self.G.config.img_resolution, (size, size)).quantised
+        return self.operators[size](x.clamp(-1, 1))
+
+    def _pairs(self, num: int, size: int, stream: str, index: int) -> tuple[Tensor, Tensor]:
+        import torch
+
+        from stylegan.seeding import derive_generator
+
+        generator = derive_generator(self.seed, stream, index)
+        z = torch.randn(num, self.G.config.z_dim, generator=generator)
+        with torch.inference_mode():
+            ws = self.G.mapping(z)
+            x = self.G.synthesis(ws, precision=self.precision)
+            y, v = self._measure(x, size), self.prior.from_w(ws[:, 0])
+        return y.clone(), v.clone()
+
+    def training_pairs(self, step: int, num: int) -> tuple[Tensor, Tensor]:
+        """Return the pairs of one step, all of one size, every other time `INPUT_SIZE`."""
+        side = min(INPUT_SIZE, self.G.config.img_resolution)
+        size = side if step % 2 else self.sizes[step // 2 % len(self.sizes)]
+        return self._pairs(num, size, "pairs", step)
+
+    def held_out_pairs(self) -> tuple[Tensor, Tensor]:
+        """Return the fixed pairs that training never sees."""
+        import torch
+
+        side = min(INPUT_SIZE, self.G.config.img_resolution)
+        parts = [self._pairs(100, side, "held-out", k) for k in range(NUM_HELD_OUT // 100)]
+        y, v = zip(*parts, strict=True)
+        return torch.cat(y), torch.cat(v)
+
+
+def open_run(options: dict[str, Any], trainer: EncoderTrainer) -> Path:
+    """Return a new run folder, or the one to resume with its newest state loaded."""
+    if options["resume"] is None:
+        run = runtime.run_folder(options["outdir"], f"encoder-batch{options['batch']}")
+        text = json.dumps(options, indent=1, default=str)
+        (run / "training_options.json").write_text(text + "\n")
+        return run
+    from stylegan.checkpoint import newest_training_state
+
+    run: Path = options["resume"]
+    trainer.load_state_dict(newest_training_state(run))
+    return run
+
+
+class Reporter:
+    """Measure the encoder on held-out renders; write figures, the curve, weights and states."""
+
+    def __init__(self, run: Path, trainer: EncoderTrainer, renderer: Renderer, every: int) -> None:
+        self.run, self.trainer, self.renderer, self.every = run, trainer, renderer, every
+        self.y, self.v = renderer.held_out_pairs()
+        self.losses: list[Tensor] = []
+        self.started = time.monotonic()
+
+    def observe(self, step: int, loss: Tensor) -> None:
+        """Take note of one step; every `every` steps measure and write a snapshot."""
+        self.losses.append(loss)
+        if step % self.every == 0:
+            self.snapshot()
+
+    def snapshot(self) -> None:
+        """Measure on the held-out renders and write everything."""
+        if not self.losses:
+            return
+        import torch
+
+        from encoder.training import evaluate, predict, set_residual_covariance
+
+        guess = predict(self.trainer.encoder, self.y)
+        result = evaluate(guess, self.v, lambda v: self.renderer.prior.to_ws(v)[:, 0])
+        set_residual_covariance(self.trainer.encoder, guess, self.v)
+        self._write_statistics(result, torch.stack(self.losses).mean().item())
+        self.losses.clear()
+        self._write_weights(result)
+
+    def _write_statistics(self, result: HeldOut, loss: float) -> None:
+        step = self.trainer.step_count
+        stats = {"step": step, "train_mse_v": loss, **dataclasses.asdict(result)}
+        with open(self.run / "stats.jsonl", "a") as file:
+            file.write(json.dumps(stats) + "\n")
+        elapsed = str(timedelta(seconds=round(time.monotonic() - self.started)))
+        click.echo(
+            f"step {step:<7d} time {elapsed:<9} train mse_v {loss:.4f}   held-out "
+            + "  ".join(f"{name} {value:.4f}" for name, value in dataclasses.asdict(result).items())
+        )
+        lines = (self.run / "stats.jsonl").read_text().splitlines()
+        draw_curve(self.run / "curve.png", [json.loads(line) for line in lines])
+
+    def _write_weights(self, result: HeldOut) -> None:
+        from encoder.model import save_encoder
+        from stylegan.checkpoint import prune_training_states, save_training_state
+
+        encoder: Encoder = self.trainer.encoder
+        facts = {"trained_steps": self.trainer.step_count, **dataclasses.asdict(result)}
+        save_encoder(self.run / "encoder.safetensors", encoder, **facts)
+        folder = self.run / f"state-{self.trainer.step_count:09d}"
+        if not folder.exists():
+            save_training_state(folder, self.trainer.state_dict())
+            prune_training_states(self.run, keep=1)
+
+
+def draw_curve(path: Path, rows: list[dict[str, float]]) -> None:
+    """Draw R^2 on held-out renders over steps."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    steps = [row["step"] for row in rows]
+    axes.plot(steps, [row["r2_w"] for row in rows], label="w, the generator's own latent")
+    axes.plot(steps, [row["r2_v"] for row in rows], label="v, whitened")
+    axes.set(xlabel="step", ylabel="$R^2$ on 2,000 held-out renders", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()
