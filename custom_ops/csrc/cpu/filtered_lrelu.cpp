@@ -40,13 +40,11 @@ int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a 
 
 struct Activation {
   v16 positive, negative, low, high;
-  uint32_t always_inside;  // without a clamp even a NaN is inside
 };
 
 Activation make_activation(const Call& call) {
   const v16 zero = {}, bound = zero + (call.clamp >= 0 ? call.clamp : INFINITY);
-  return {zero + call.gain, zero + call.gain * call.slope, -bound, bound,
-          call.clamp >= 0 ? 0u : 0xffff0000u};
+  return {zero + call.gain, zero + call.gain * call.slope, -bound, bound};
 }
 
 template <Mode mode>
@@ -61,7 +59,7 @@ INLINE v16 activate(v16 v, Activation act, uint32_t* mask) {
   // In this order of operands both are one instruction that lets a NaN through.
   const v16 capped = act.high < scaled ? act.high : scaled;
   const v16 result = act.low > capped ? act.low : capped;
-  if (mode == kForwardSave) *mask = compare(v, zero, scaled, result) | act.always_inside;
+  if (mode == kForwardSave) store_compare(mask, v, zero, scaled, result);
   return result;
 }
 
@@ -179,9 +177,10 @@ INLINE v16 down_column_block(const Axis& a, const v16* const* rows, int64_t x, T
   return total;
 }
 
-template <int R, class T>
+template <int R, bool full, class T>
 void down_columns(const Axis& a, const v16* const* rows, int64_t width, T* out, int64_t pixel,
-                  int lanes, double* sums) {
+                  int some, double* sums) {
+  const int lanes = full ? kLanes : some;
   const int64_t pitch = width * pixel;
   v16 total = {};
   int64_t x = 0;
@@ -299,10 +298,12 @@ struct Worker {
       row_at[k] = m >= 0 && m < y.mid ? ring + (m % ring_rows) * call.x.out : zeros;
     }
     T* row = image + j * call.x.out * call.channels + c0;
-    if (pair)
-      down_columns<2>(y, row_at, call.x.out, row, call.channels, lanes, sums);
+    if (lanes < kLanes)
+      (pair ? down_columns<2, false, T> : down_columns<1, false, T>)(
+          y, row_at, call.x.out, row, call.channels, lanes, sums);
     else
-      down_columns<1>(y, row_at, call.x.out, row, call.channels, lanes, sums);
+      (pair ? down_columns<2, true, T> : down_columns<1, true, T>)(
+          y, row_at, call.x.out, row, call.channels, lanes, sums);
   }
 
   // Output rows j0 .. j1 - 1 of sixteen channels from c0 of sample n.

@@ -68,7 +68,7 @@ INLINE void store(bfloat16* to, v16 value, int lanes) {
     for (int i = 0; i < lanes; ++i) to[i].bits = out[i];
 }
 
-#if !defined(__AVX512F__)
+#if !defined(__AVX512BW__)
 INLINE uint32_t to_bits(i16 lanes) {
 #if defined(__AVX2__)
   __m256 halves[2];
@@ -83,12 +83,13 @@ INLINE uint32_t to_bits(i16 lanes) {
 #endif
 
 // One bit per lane: a > b in the low half of the word, c == d in the high half.
-INLINE uint32_t compare(v16 a, v16 b, v16 c, v16 d) {
-#if defined(__AVX512F__)
-  const uint32_t low = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ);
-  return low | (uint32_t)_mm512_cmp_ps_mask((__m512)c, (__m512)d, _CMP_EQ_OQ) << 16;
+INLINE void store_compare(uint32_t* to, v16 a, v16 b, v16 c, v16 d) {
+#if defined(__AVX512BW__)
+  const __mmask16 low = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ);
+  const __mmask16 high = _mm512_cmp_ps_mask((__m512)c, (__m512)d, _CMP_EQ_OQ);
+  _store_mask32((__mmask32*)to, _mm512_kunpackw(high, low));
 #else
-  return to_bits(a > b) | to_bits(c == d) << 16;
+  *to = to_bits(a > b) | to_bits(c == d) << 16;
 #endif
 }
 
