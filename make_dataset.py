@@ -32,5 +32,32 @@ def faces(count: int, size: int, seed: int, out: Path, workers: int) -> None:
     click.echo(f"{out}: {written} faces of {size}x{size}")
 
 
+@make_dataset.command()
+@click.option("--source", type=runtime.UserPath(), required=True, help="Folder of pictures.")
+@click.option("--out", type=runtime.UserPath(), required=True, help="The zip to write.")
+@click.option("--size", type=click.IntRange(8, 2048), required=True, help="Side in pixels.")
+@click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read.")
+def pack(source: Path, out: Path, size: int, skip_bad: bool) -> None:
+    """Pack a folder of pictures: centre crop, resize, one zip."""
+    from data.pack import pack_folder
+
+    written = pack_folder(source, out, size=size, skip_bad=skip_bad, on_bad=_list_bad)
+    click.echo(f"{out}: {written} pictures of {size}x{size}")
+
+
+@make_dataset.command()
+@click.argument("dataset", type=runtime.UserPath())
+def check(dataset: Path) -> None:
+    """List every picture of a zip or folder that training would refuse."""
+    from data.pack import check_dataset
+
+    good = check_dataset(dataset, on_bad=_list_bad)
+    click.echo(f"{dataset}: {good} pictures, all good")
+
+
+def _list_bad(error: ValueError) -> None:
+    click.echo(runtime.printable(str(error)))
+
+
 if __name__ == "__main__":
     make_dataset()

@@ -47,7 +47,7 @@ def _bernstein(degree: int, samples: int) -> Path:
     return np.stack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3], axis=1)
 
 
-def bezier(*points: Sequence[float], samples: int = 12) -> Path:
+def bezier(*points: Sequence[float] | Path, samples: int = 12) -> Path:
     """Sample a Bezier curve of three or four control points."""
     return _bernstein(len(points) - 1, samples) @ np.asarray(points, dtype=np.float64)
 
