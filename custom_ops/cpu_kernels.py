@@ -19,7 +19,7 @@ from custom_ops.build import load_library
 LANES = 16
 MARGIN = 8  # kMargin of the kernel: unused mask columns on either side of a row
 MAX_FACTOR = 8  # a group of samples may reach this far over the edge, see MARGIN
-FORWARD, FORWARD_SAVE, MASKED, LINEAR = range(4)
+FORWARD, FORWARD_SAVE, MASKED = range(3)
 
 
 class AxisPlan(NamedTuple):
@@ -118,7 +118,8 @@ def _run(
         *(x.data_ptr(), None if b is None else b.data_ptr(), y.data_ptr()),
         *(mask.data_ptr() or None, sums.data_ptr() or None, bands, *scalars),
     )
-    load_library().irodori_filtered_lrelu(ctypes.byref(call))
+    if load_library().irodori_filtered_lrelu(ctypes.byref(call)) != 0:
+        raise MemoryError("filtered_lrelu: no memory for the row buffers")
     return y, _channel_sums(sums, channels) if want_sums else sums.float()
 
 

@@ -36,7 +36,7 @@ INLINE v16 load(const bfloat16* from, int lanes) {
   else
     for (int i = 0; i < lanes; ++i) bits[i] = from[i].bits;
 #if defined(__AVX512F__)  // GCC 12 makes two halves of the line below
-  return (v16)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)bits), 16);
+  return (v16)((u16)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)bits) << 16);
 #else
   return (v16)(__builtin_convertvector(bits, u16) << 16);
 #endif
@@ -68,38 +68,52 @@ INLINE void store(bfloat16* to, v16 value, int lanes) {
     for (int i = 0; i < lanes; ++i) to[i].bits = out[i];
 }
 
-#if !defined(__AVX512BW__)
-INLINE uint32_t to_bits(i16 lanes) {
+// One truth value per lane: a mask register where there is one, else a vector of 0 and -1. Two of
+// them are kept as one 32-bit word, `low` in its lower half.
+#if defined(__AVX512BW__)
+
+typedef __mmask16 Bits;
+
+INLINE Bits greater(v16 a, v16 b) {
+  return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ);
+}
+INLINE Bits equal(v16 a, v16 b) {
+  return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_EQ_OQ);
+}
+INLINE v16 pick(Bits bits, v16 yes, v16 no) {
+  return (v16)_mm512_mask_blend_ps(bits, (__m512)no, (__m512)yes);
+}
+INLINE void store_bits(uint32_t* to, Bits low, Bits high) {
+  _store_mask32((__mmask32*)to, _mm512_kunpackw(high, low));
+}
+INLINE Bits load_low(const uint32_t* from) { return (Bits)*from; }
+INLINE Bits load_high(const uint32_t* from) { return (Bits)(*from >> 16); }
+
+#else
+
+typedef i16 Bits;
+
+INLINE Bits greater(v16 a, v16 b) { return a > b; }
+INLINE Bits equal(v16 a, v16 b) { return a == b; }
+INLINE v16 pick(Bits bits, v16 yes, v16 no) { return bits ? yes : no; }
+INLINE uint32_t pack(Bits bits) {
 #if defined(__AVX2__)
   __m256 halves[2];
-  memcpy(halves, &lanes, sizeof lanes);
+  memcpy(halves, &bits, sizeof bits);
   return _mm256_movemask_ps(halves[0]) | _mm256_movemask_ps(halves[1]) << 8;
 #else
-  uint32_t bits = 0;
-  for (int i = 0; i < kLanes; ++i) bits |= (uint32_t)(lanes[i] & 1) << i;
-  return bits;
+  uint32_t word = 0;
+  for (int i = 0; i < kLanes; ++i) word |= (uint32_t)(bits[i] & 1) << i;
+  return word;
 #endif
 }
-#endif
+INLINE Bits unpack(uint32_t word) {
+  const i16 lane = {1,      1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,  1 << 6,  1 << 7,
+                    1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
+  return ((int32_t)word & lane) != 0;
+}
+INLINE void store_bits(uint32_t* to, Bits low, Bits high) { *to = pack(low) | pack(high) << 16; }
+INLINE Bits load_low(const uint32_t* from) { return unpack(*from & 0xffff); }
+INLINE Bits load_high(const uint32_t* from) { return unpack(*from >> 16); }
 
-// One bit per lane: a > b in the low half of the word, c == d in the high half.
-INLINE void store_compare(uint32_t* to, v16 a, v16 b, v16 c, v16 d) {
-#if defined(__AVX512BW__)
-  const __mmask16 low = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ);
-  const __mmask16 high = _mm512_cmp_ps_mask((__m512)c, (__m512)d, _CMP_EQ_OQ);
-  _store_mask32((__mmask32*)to, _mm512_kunpackw(high, low));
-#else
-  *to = to_bits(a > b) | to_bits(c == d) << 16;
 #endif
-}
-
-INLINE v16 select(uint32_t bits, v16 yes, v16 no) {
-#if defined(__AVX512F__)
-  return (v16)_mm512_mask_blend_ps((__mmask16)bits, (__m512)no, (__m512)yes);
-#else
-  const i16 lane_bit = {1,      1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,  1 << 6,  1 << 7,
-                        1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
-  const i16 spread = (int32_t)bits & lane_bit;
-  return spread != 0 ? yes : no;
-#endif
-}

@@ -1,0 +1,187 @@
+// The row filters of filtered_lrelu.cpp: up, activate, down. All widths are in pixels of 16 channels.
+#pragma once
+
+#include <cmath>
+
+#include "simd.h"
+
+// One axis: mid[m] = sum_i in[i] f_up[i up + before_up - m],
+// out[j] = sum_m mid[m] f_down[m + before_down - j down]; filters as correlation kernels.
+struct Axis {
+  int64_t in, mid, out, up, down, before_up, before_down, taps_up, taps_down;
+  const float *f_up, *f_down;
+};
+
+enum Mode : int64_t { kForward = 0, kForwardSave = 1, kMasked = 2 };
+
+struct Call {
+  Axis y, x;
+  int64_t batch, channels, is_bfloat16, mode, threads;
+  const void* input;   // [batch, y.in, x.in, channels]
+  const float* bias;   // [channels] or null
+  void* output;        // [batch, y.out, x.out, channels]
+  uint32_t* mask;      // [batch, blocks, y.mid, x.mid + 2 kMargin]: positive, inside << 16
+  double* sums;        // [batch, blocks, bands, 16]: sums of the output, or null
+  int64_t bands;
+  float gain, slope, clamp;  // clamp < 0: none
+};
+
+// Columns of the mask on either side of a row: groups of `up` columns may reach over the edge.
+constexpr int64_t kMargin = 8;
+
+INLINE int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
+
+INLINE int64_t count_blocks(const Call& call) { return ceil_div(call.channels, kLanes); }
+
+struct Activation {
+  v16 positive, negative, low, high;
+};
+
+INLINE Activation make_activation(const Call& call) {
+  const v16 zero = {}, bound = zero + (call.clamp >= 0 ? call.clamp : INFINITY);
+  return {zero + call.gain, zero + call.gain * call.slope, -bound, bound};
+}
+
+template <Mode mode>
+INLINE v16 activate(v16 v, Activation act, uint32_t* mask) {
+  const v16 zero = {};
+  if (mode == kMasked) {
+    const v16 slope = pick(load_low(mask), act.positive, act.negative);
+    return pick(load_high(mask), v * slope, zero);
+  }
+  const Bits positive = greater(v, zero);
+  const v16 scaled = v * pick(positive, act.positive, act.negative);
+  // In this order of operands both are one instruction that lets a NaN through.
+  const v16 capped = act.high < scaled ? act.high : scaled;
+  const v16 result = act.low > capped ? act.low : capped;
+  if (mode == kForwardSave) store_bits(mask, positive, equal(scaled, result));
+  return result;
+}
+
+// Polyphase upsampling in groups: group o makes the samples before_up + up (o - 1) + 1 + r,
+// r = 0 .. up - 1, each from the inputs o .. o + taps - 1 with weights c[t up + r].
+struct Up {
+  int64_t up, taps, first, last;  // groups first .. last cover mid[0] .. mid[mid - 1]
+  float* c;
+
+  void init(const Axis& a, float* storage) {
+    up = a.up;
+    taps = ceil_div(a.taps_up, up);
+    first = ceil_div(-a.before_up, up);
+    last = ceil_div(a.mid - 1 - a.before_up, up);
+    c = storage;
+    for (int64_t t = 0; t < taps; ++t)
+      for (int64_t r = 0; r < up; ++r) {
+        const int64_t k = up - 1 - r + up * t;
+        c[t * up + r] = k < a.taps_up ? a.f_up[k] : 0.f;
+      }
+  }
+  int64_t groups() const { return last - first + 1; }
+};
+
+template <int U, int J, Mode mode>
+INLINE void up_block(const Up& u, int64_t r0, const v16* line, v16* mid, uint32_t* mask,
+                     Activation act) {
+  v16 sum[J][U] = {};
+  for (int64_t t = 0; t < u.taps; ++t)
+    for (int j = 0; j < J; ++j)
+      for (int r = 0; r < U; ++r) sum[j][r] += line[j + t] * u.c[t * u.up + r0 + r];
+  for (int j = 0; j < J; ++j)
+    for (int r = 0; r < U; ++r) {
+      const int64_t at = j * u.up + r0 + r;
+      mid[at] = activate<mode>(sum[j][r], act, mask + at);
+    }
+}
+
+template <int U, Mode mode>
+void up_row(const Up& u, const v16* line, v16* mid, uint32_t* mask, const Activation& shared) {
+  constexpr int J = U == 4 ? 4 : U == 2 ? 6 : 8;
+  const Activation act = shared;  // a copy that the stores below cannot alias stays in registers
+  for (int64_t r0 = 0; r0 < u.up; r0 += U) {
+    int64_t o = 0;
+    for (; o + J <= u.groups(); o += J)
+      up_block<U, J, mode>(u, r0, line + o, mid + o * u.up, mask + o * u.up, act);
+    for (; o < u.groups(); ++o)
+      up_block<U, 1, mode>(u, r0, line + o, mid + o * u.up, mask + o * u.up, act);
+  }
+}
+
+template <int U, int J>
+INLINE void up_column_block(const Up& u, int64_t r0, const v16* const* lines, int64_t x, v16* out,
+                            int64_t width) {
+  v16 sum[U][J] = {};
+  for (int64_t t = 0; t < u.taps; ++t) {
+    const v16* line = lines[t] + x;
+    for (int r = 0; r < U; ++r)
+      for (int j = 0; j < J; ++j) sum[r][j] += line[j] * u.c[t * u.up + r0 + r];
+  }
+  for (int r = 0; r < U; ++r)
+    for (int j = 0; j < J; ++j) out[(r0 + r) * width + x + j] = sum[r][j];
+}
+
+template <int U>
+void up_columns(const Up& u, const v16* const* lines, int64_t width, v16* out) {
+  constexpr int J = U == 4 ? 4 : U == 2 ? 6 : 8;
+  for (int64_t r0 = 0; r0 < u.up; r0 += U) {
+    int64_t x = 0;
+    for (; x + J <= width; x += J) up_column_block<U, J>(u, r0, lines, x, out, width);
+    for (; x < width; ++x) up_column_block<U, 1>(u, r0, lines, x, out, width);
+  }
+}
+
+template <int D, int J>
+INLINE void down_block(const Axis& a, const v16* mid, v16* out) {
+  const int64_t step = D ? D : a.down;
+  v16 sum[J] = {};
+  for (int64_t k = 0; k < a.taps_down; ++k)
+    for (int j = 0; j < J; ++j) sum[j] += mid[j * step + k] * a.f_down[k];
+  for (int j = 0; j < J; ++j) out[j] = sum[j];
+}
+
+template <int D>
+void down_row(const Axis& a, const v16* mid, v16* out) {
+  const int64_t step = D ? D : a.down;
+  int64_t j = 0;
+  for (; j + 8 <= a.out; j += 8) down_block<D, 8>(a, mid + j * step, out + j);
+  for (; j < a.out; ++j) down_block<D, 1>(a, mid + j * step, out + j);
+}
+
+// R output rows at once: they share most of their input rows, which come from the second cache.
+template <int R, int J, class T>
+INLINE v16 down_column_block(const Axis& a, const v16* const* rows, int64_t x, T* out,
+                             int64_t row_pitch, int64_t pixel, int lanes) {
+  v16 sum[R][J] = {};
+  const int64_t shift = R == 1 ? 0 : a.down, taps = a.taps_down;
+  for (int64_t k = 0; k < shift; ++k)
+    for (int j = 0; j < J; ++j) sum[0][j] += rows[k][x + j] * a.f_down[k];
+  for (int64_t k = shift; k < taps; ++k)
+    for (int j = 0; j < J; ++j) {
+      const v16 value = rows[k][x + j];
+      sum[0][j] += value * a.f_down[k];
+      if (R == 2) sum[R - 1][j] += value * a.f_down[k - shift];
+    }
+  if (R == 2)
+    for (int64_t k = taps; k < taps + shift; ++k)
+      for (int j = 0; j < J; ++j) sum[R - 1][j] += rows[k][x + j] * a.f_down[k - shift];
+  v16 total = {};
+  for (int r = 0; r < R; ++r)
+    for (int j = 0; j < J; ++j) {
+      store(out + r * row_pitch + (x + j) * pixel, sum[r][j], lanes);
+      total += sum[r][j];
+    }
+  return total;
+}
+
+template <int R, bool full, class T>
+void down_columns(const Axis& a, const v16* const* rows, int64_t width, T* out, int64_t pixel,
+                  int some, double* sums) {
+  const int lanes = full ? kLanes : some;
+  const int64_t pitch = width * pixel;
+  v16 total = {};
+  int64_t x = 0;
+  for (; x + 8 <= width; x += 8)
+    total += down_column_block<R, 8>(a, rows, x, out, pitch, pixel, lanes);
+  for (; x < width; ++x) total += down_column_block<R, 1>(a, rows, x, out, pitch, pixel, lanes);
+  if (sums)
+    for (int i = 0; i < lanes; ++i) sums[i] += total[i];
+}
