@@ -1,0 +1,1 @@
+"""Evaluation: numbers that say how good, how faithful and how varied pictures are."""

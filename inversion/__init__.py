@@ -1,0 +1,1 @@
+"""Inversion: from a small grey picture to latents whose pictures agree with it."""

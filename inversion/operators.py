@@ -1,0 +1,178 @@
+"""The measurement y = A x: luma, then bicubic reduction; its right inverse and its noise.
+
+Everything rests on one explicit matrix per axis, D [n_out, n_in], so that any size works and the
+adjoint, the inverse and the covariance are exact. A is one luma row g followed by a separable
+reduction, so
+
+    A x   = D_v (sum_c g_c x_c) D_h^T
+    A A^T = |g|^2 (D_v D_v^T) kron (D_h D_h^T)
+
+The operators are immutable, hold float64 and answer in the type and on the device of the question.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601 weights of R, G, B; they sum to 1
+MAX_REDUCED_SIDE = (
+    7 / 8
+)  # of the picture's side; beyond it D D^T loses condition (2.5 here, 15 at 63/64)
+
+
+class MeasurementError(ValueError):
+    """Sizes or values that no measurement can be made of."""
+
+    code = "E-INV-SHAPE"
+
+
+def bicubic_matrix(n_out: int, n_in: int) -> Tensor:
+    """Return the matrix [n_out, n_in] (float64) of antialiased bicubic resizing along one axis.
+
+    Keys' cubic kernel with a = -0.5, stretched by n_in / n_out when reducing, truncated at the
+    border and renormalised to a sum of 1 per row: what Pillow's BICUBIC (mode 'F') and
+    `F.interpolate(mode='bicubic', antialias=True)` compute. Equal sizes give the identity.
+
+    Raises:
+        MeasurementError: a size is below 1.
+    """
+    if n_out < 1 or n_in < 1:
+        raise MeasurementError(
+            f"resize {n_in} -> {n_out}: sizes must be at least 1. Give positive sizes."
+        )
+    step = n_in / n_out
+    centres = (torch.arange(n_out, dtype=torch.float64) + 0.5) * step
+    taps = torch.arange(n_in, dtype=torch.float64) + 0.5
+    weights = _cubic((taps[None, :] - centres[:, None]) / max(step, 1.0))
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+def _cubic(t: Tensor, a: float = -0.5) -> Tensor:
+    """Keys (1981), eq. 4: piecewise cubic of support [-2, 2]."""
+    t = t.abs()
+    near = ((a + 2) * t - (a + 3)) * t**2 + 1
+    far = a * (((t - 5) * t + 8) * t - 4)
+    return torch.where(t < 1, near, torch.where(t < 2, far, torch.zeros_like(t)))
+
+
+class GreySmall:
+    """Make pictures grey and small: A x = D_v (0.299 R + 0.587 G + 0.114 B) D_h^T.
+
+    Pictures are [N, 3, R, R] and measurements [N, 1, h, w], both in [-1, 1] (A itself is linear:
+    it neither clips nor rounds). Differentiable. Of its own size R, A only takes the luma.
+    """
+
+    def __init__(self, img_resolution: int, size: tuple[int, int]) -> None:
+        """Build A for pictures of side `img_resolution` and measurements of `size` (h, w).
+
+        Raises:
+            MeasurementError: a side of `size` is larger than the picture's, or below 1.
+        """
+        if max(size) > img_resolution:
+            raise MeasurementError(
+                f"measurement: {size[1]}x{size[0]} is larger than the picture's"
+                f" {img_resolution}x{img_resolution}. Reduce it first."
+            )
+        self.img_resolution = img_resolution
+        self.size = size
+        self._g = torch.tensor(LUMA, dtype=torch.float64)
+        d_v, d_h = (bicubic_matrix(n, img_resolution) for n in size)
+        self._d_v, self._d_h = d_v, d_h
+        # D^T (D D^T)^-1, the right inverse of each axis
+        self._inv_v, self._inv_h = _right_inverse(d_v), _right_inverse(d_h)
+        self._cast: dict[tuple[str, torch.device, torch.dtype], Tensor] = {}
+
+    def __repr__(self) -> str:
+        return f"GreySmall({self.img_resolution}, {self.size})"
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Measure x [N, 3, R, R] -> y [N, 1, h, w]."""
+        luma = torch.einsum("c,nchw->nhw", self._like("_g", x), x)[:, None]
+        return self._like("_d_v", x) @ luma @ self._like("_d_h", x).mT
+
+    def adjoint(self, r: Tensor) -> Tensor:
+        """Apply A^T: r [N, 1, h, w] -> [N, 3, R, R], g_c D_v^T r D_h."""
+        return self._like("_g", r)[:, None, None] * self.spread(r)
+
+    def spread(self, r: Tensor) -> Tensor:
+        """Spread r [N, 1, h, w] over the picture, to all colours alike: [N, 3, R, R], D_v^T r D_h.
+
+        This is the adjoint of A for the luma-weighted product <x, x'> = sum_c g_c x_c x'_c, in
+        which a change of grey is orthogonal to a change of chroma.
+        """
+        wide = self._like("_d_v", r).mT @ r @ self._like("_d_h", r)
+        return wide.expand(-1, len(LUMA), -1, -1)
+
+    def right_inverse(self, r: Tensor) -> Tensor:
+        """Apply A': r [N, 1, h, w] -> [N, 3, R, R] with A A' r = r, to all colours alike.
+
+        A' r = D_v^T (D_v D_v^T)^-1 r (D_h D_h^T)^-1 D_h: the smallest such change in the norm of
+        `spread`; it leaves every difference between colours alone.
+        """
+        wide = self._like("_inv_v", r) @ r @ self._like("_inv_h", r).mT
+        return wide.expand(-1, len(LUMA), -1, -1)
+
+    def quantised(self, x: Tensor) -> Tensor:
+        """Measure as a file would hold it: A x clipped to [-1, 1], rounded to 8-bit levels."""
+        levels = ((self(x) + 1) * 127.5).round().clamp(0, 255)
+        return levels / 127.5 - 1
+
+    def gram_factors(self) -> tuple[Tensor, Tensor, float]:
+        """Return (K_v, K_h, |g|^2), float64: A A^T = |g|^2 K_v kron K_h, K = D D^T."""
+        return self._d_v @ self._d_v.mT, self._d_h @ self._d_h.mT, float(self._g @ self._g)
+
+    def _like(self, name: str, x: Tensor) -> Tensor:
+        """The named float64 matrix in the type and on the device of x, cast once."""
+        key = (name, x.device, x.dtype)
+        if key not in self._cast:
+            self._cast[key] = getattr(self, name).to(x)
+        return self._cast[key]
+
+
+def _right_inverse(d: Tensor) -> Tensor:
+    factor = torch.linalg.cholesky(d @ d.mT)
+    return torch.cholesky_solve(d, factor).mT
+
+
+class MeasurementNoise:
+    """The noise of a measurement: N(0, Sigma), Sigma = tau^2 A A^T + sigma^2 I.
+
+    tau is the standard deviation of the picture's own error per colour and pixel (what the
+    generator cannot draw), sigma that of the measurement (quantisation and the like), both on the
+    scale of [-1, 1]. The Kronecker structure of A A^T gives the eigenvalues
+
+        s_ij = tau^2 |g|^2 a_i b_j + sigma^2
+
+    with a, b those of D_v D_v^T and D_h D_h^T, so that all below is exact and costs four small
+    matrix products.
+    """
+
+    def __init__(self, A: GreySmall, tau: float, sigma: float) -> None:
+        """Decompose Sigma.
+
+        Raises:
+            MeasurementError: Sigma is not positive definite (tau or sigma negative, both zero).
+        """
+        if min(tau, sigma) < 0 or max(tau, sigma) == 0:
+            raise MeasurementError(
+                f"measurement noise: tau = {tau} and sigma = {sigma} make no covariance."
+                " Give values >= 0, not both zero."
+            )
+        k_v, k_h, g2 = A.gram_factors()
+        a, self._u_v = torch.linalg.eigh(k_v)
+        b, self._u_h = torch.linalg.eigh(k_h)
+        self._std = (tau**2 * g2 * a[:, None] * b[None, :] + sigma**2).sqrt()  # [h, w]
+
+    def sample(self, shape: tuple[int, int, int, int], generator: Generator) -> Tensor:
+        """Draw `shape` = (N, 1, h, w) from N(0, Sigma), float32, on the generator's device."""
+        n = torch.randn(shape, generator=generator, device=generator.device)
+        return self._u_v.to(n) @ (self._std.to(n) * n) @ self._u_h.to(n).mT
+
+    def whiten(self, r: Tensor) -> Tensor:
+        """Return Sigma^-1/2 r up to a rotation: |whiten(r)|^2 = r^T Sigma^-1 r, r [N, 1, h, w]."""
+        return (self._u_v.to(r).mT @ r @ self._u_h.to(r)) / self._std.to(r)
+
+    def log_det(self) -> float:
+        """Return log det Sigma."""
+        return float(2 * self._std.log().sum())
