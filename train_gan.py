@@ -232,10 +232,7 @@ class Reporter:
     def observe(self, step: TrainStep) -> None:
         """Take note of one step; every tick print a line, every `snap` ticks write a snapshot."""
         self.since_tick.append(step)
-        if (
-            step.num_images // self.tick_images
-            > (step.num_images - self._batch) // self.tick_images
-        ):
+        if step.num_images % self.tick_images < self.trainer.config.batch:
             self._tick(step)
             if self.ticks % self.snap == 0:
                 self.snapshot()
