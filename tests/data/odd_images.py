@@ -32,6 +32,11 @@ def deep_pictures() -> dict[str, Odd]:
     keyed = ramp.copy() / 257
     keyed[5, 7] = 255
     key = chunk(b"tRNS", struct.pack(">H", ramp[5, 7, 0]))
+    keyed_colour = colour.copy()
+    keyed_colour[9, 4] = (1000, 40000, 300)  # one of a kind, in its high bytes too
+    colour_key = chunk(b"tRNS", struct.pack(">HHH", *keyed_colour[9, 4]))
+    keyed_seen = keyed_colour / 257
+    keyed_seen[9, 4] = 255
     note, rgb = "16-bit grey was scaled", "16-bit colour was reduced"
     alpha = np.concatenate([colour, ramp[:, ::-1]], axis=2)
     over_white = 255 + (colour / 257 - 255) * (ramp[:, ::-1] / 65535)
@@ -42,6 +47,9 @@ def deep_pictures() -> dict[str, Odd]:
         "grey16_key.png": Odd(png(32, 32, 16, 0, png_rows(ramp), key), keyed, "made white"),
         "int32.tif": Odd(encoded(ramp[..., 0].astype(np.int32), "TIFF"), ramp / 257, note),
         "rgb16.png": Odd(png(32, 32, 16, 2, png_rows(colour)), colour / 257, rgb, 1.0),
+        "rgb16_key.png": Odd(
+            png(32, 32, 16, 2, png_rows(keyed_colour), colour_key), keyed_seen, "over white", 1.0
+        ),
         "rgba16.png": Odd(png(32, 32, 16, 6, png_rows(alpha)), over_white, rgb, 2.0),
         "float.tif": Odd(encoded(floats, "TIFF"), floats[..., None] * 255.0, "float samples"),
     }
