@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -57,16 +58,23 @@ def load_library() -> ctypes.CDLL:
     return _result
 
 
-def library_or_warn() -> ctypes.CDLL | None:
-    """Return the compiled kernels, or None after one warning line per process with the reason."""
+@torch.compiler.assume_constant_result
+def is_available(strict: bool) -> bool:
+    """Whether the compiled kernels are there, building them if need be.
+
+    Without them: OpsError if `strict`, else False after one warning per process with the reason.
+    """
     global _warned
     try:
-        return load_library()
+        load_library()
     except OpsError as error:
+        if strict:
+            raise
         if not _warned:
             _warned = True
             logger.warning("%s", error)
-        return None
+        return False
+    return True
 
 
 def _as_error(error: Exception) -> OpsError:
@@ -201,8 +209,6 @@ def _run_ninja(folder: Path, compiler: str) -> None:
 
 
 def _quote(command: list[str]) -> str:
-    import shlex
-
     return shlex.join(command).replace("$", "$$")
 
 

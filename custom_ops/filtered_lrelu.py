@@ -5,9 +5,10 @@ from math import sqrt
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from custom_ops.bias_act import bias_act
-from custom_ops.build import library_or_warn, load_library
+from custom_ops.build import is_available
 from custom_ops.cpu_kernels import MAX_FACTOR, filtered_lrelu_cpu
 from custom_ops.dispatch import resolve_impl
 from custom_ops.errors import OpsError
@@ -57,27 +58,44 @@ def filtered_lrelu(
     check_signal("filtered_lrelu", x)
     check_filter("filtered_lrelu", "fu", fu)
     check_filter("filtered_lrelu", "fd", fd)
-    if b is not None and tuple(b.shape) != (x.shape[1],):
-        what = f"b of shape {list(b.shape)} does not fit {x.shape[1]} channels"
-        raise OpsError("E-OPS-ARG", f"filtered_lrelu: {what}. Give one bias per channel.")
+    _check_rest(x, b, up, down, clamp)
     args = (x, fu, fd, b, up, down, padding, gain, slope, clamp, flip_filter)
-    if _use_cpu(resolve_impl("filtered_lrelu", impl, ("ref", "cpu")), impl, x, fu, fd, up, down):
+    if _use_cpu(resolve_impl("filtered_lrelu", impl, ("ref", "cpu")), impl, *args[:6]):
         return _filtered_lrelu_cpu(*args)
     return _filtered_lrelu_ref(*args)
 
 
+def _check_rest(x: Tensor, b: Tensor | None, up: int, down: int, clamp: float | None) -> None:
+    if b is not None and tuple(b.shape) != (x.shape[1],):
+        what = f"b of shape {list(b.shape)} does not fit {x.shape[1]} channels"
+        raise OpsError("E-OPS-ARG", f"filtered_lrelu: {what}. Give one bias per channel.")
+    for name, factor in (("up", up), ("down", down)):
+        if not isinstance(factor, int) or factor < 1:
+            what = f"{name}={factor!r} is not a whole number >= 1"
+            raise OpsError("E-OPS-ARG", f"filtered_lrelu: {what}. Give for example {name}=2.")
+    if clamp is not None and not clamp >= 0:
+        raise OpsError("E-OPS-ARG", f"filtered_lrelu: clamp={clamp}. Give a bound >= 0 or None.")
+
+
 def _use_cpu(
-    wish: str, impl: str, x: Tensor, fu: Tensor | None, fd: Tensor | None, up: int, down: int
+    wish: str,
+    impl: str,
+    x: Tensor,
+    fu: Tensor | None,
+    fd: Tensor | None,
+    b: Tensor | None,
+    up: int,
+    down: int,
 ) -> bool:
     if wish == "ref":
         return False
-    gap = _not_covered(x, fu, fd, up, down)
+    gap = _not_covered(x, fu, fd, up, down) or _transformed(x, b)
     if gap and impl == "cpu":
         what = f"impl='cpu' does not cover {gap}"
         raise OpsError("E-OPS-IMPL", f"filtered_lrelu: {what}. Use impl='auto'.")
     if gap:
         return False
-    return (load_library() if wish == "cpu" else library_or_warn()) is not None
+    return is_available(wish == "cpu")
 
 
 def _not_covered(x: Tensor, fu: Tensor | None, fd: Tensor | None, up: int, down: int) -> str:
@@ -91,6 +109,15 @@ def _not_covered(x: Tensor, fu: Tensor | None, fd: Tensor | None, up: int, down:
     if any(f is not None and (f.ndim != 1 or f.device.type != "cpu") for f in (fu, fd)):
         return "two-dimensional filters"
     return f"factors above {MAX_FACTOR}" if max(up, down) > MAX_FACTOR else ""
+
+
+def _transformed(x: Tensor, b: Tensor | None) -> str:
+    """Forward-mode tangents would be lost in the compiled operator without an error."""
+    if torch._C._are_functorch_transforms_active():
+        return "torch.func transforms"
+    signals = (x,) if b is None else (x, b)
+    dual = any(forward_ad.unpack_dual(t).tangent is not None for t in signals)
+    return "forward-mode derivatives" if dual else ""
 
 
 def _filtered_lrelu_cpu(

@@ -199,6 +199,12 @@ class _Resample(torch.autograd.Function):
         return _Resample.apply(dy, *back), None, None, None
 
     @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], x: Tensor, *constants: Any) -> tuple[Tensor, int]:
+        x = x.movedim(in_dims[0], 0)
+        y = _Resample.apply(x.flatten(0, 1), *constants)
+        return y.unflatten(0, x.shape[:2]), 0
+
+    @staticmethod
     def jvp(ctx: Any, dx: Tensor, *constants: None) -> Tensor:
         return _Resample.apply(dx, *ctx.args)
 
