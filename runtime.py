@@ -47,6 +47,12 @@ class OutputError(OSError):
     code = "E-OUT-CREATE"
 
 
+class DeviceError(ValueError):
+    """A device was asked for that is not there; `str(e)` is the whole sentence."""
+
+    code = "E-DEVICE"
+
+
 def exit_code(code: str) -> int:
     """Return the exit code of an error code such as "E-IMG-TRUNC"."""
     parts = code.split("-")

@@ -1,6 +1,7 @@
 """Pictures of results: tables of pictures in one picture."""
 
 import numpy as np
+from PIL import Image
 
 
 def tile(pictures: np.ndarray, columns: int, gap: int = 0) -> np.ndarray:
@@ -21,3 +22,27 @@ def tile(pictures: np.ndarray, columns: int, gap: int = 0) -> np.ndarray:
         sheet[index // columns, :height, index % columns, :width] = picture
     flat = sheet.reshape(rows * (height + gap), columns * (width + gap), channels)
     return flat[: rows * (height + gap) - gap, : columns * (width + gap) - gap]
+
+
+def enlarge(picture: np.ndarray, side: int, resample: Image.Resampling) -> np.ndarray:
+    """Enlarge a picture `[H, W, C]` or `[H, W, 1]`, 8 bits, to `[side, side, 3]`."""
+    image = Image.fromarray(np.broadcast_to(picture, (*picture.shape[:2], 3)).copy())
+    return np.asarray(image.resize((side, side), resample))
+
+
+def candidate_sheet(measurement: np.ndarray, candidates: np.ndarray, cell: int = 256) -> np.ndarray:
+    """Arrange the input, the input enlarged smoothly, and the candidates in given order.
+
+    Args:
+        measurement: the small input, `[h, w, 1]`, 8 bits.
+        candidates: `[K, R, R, 3]`, 8 bits.
+        cell: side of each cell in pixels; smaller pictures are enlarged to it without smoothing.
+
+    Returns:
+        A sheet of five columns, `[H, W, 3]`.
+    """
+    cell = max(cell, candidates.shape[1])
+    nearest, smooth = Image.Resampling.NEAREST, Image.Resampling.BICUBIC
+    cells = [enlarge(measurement, cell, nearest), enlarge(measurement, cell, smooth)]
+    cells += [enlarge(picture, cell, nearest) for picture in candidates]
+    return tile(np.stack(cells), columns=5, gap=8)

@@ -1,0 +1,170 @@
+"""Colour one small grey face: several pictures, each of which, made small and grey, is the input.
+
+python invert.py --image lowres.png --samples 8
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import runtime
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inversion.pipeline import Candidates, Inverter, Start
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+
+
+@click.command(cls=runtime.Verb)
+@click.option("--image", type=runtime.UserPath(), required=True, help="The small grey picture.")
+@click.option("--samples", type=click.IntRange(1, 10_000), default=8, show_default=True)
+@click.option("--outdir", type=runtime.UserPath(), help="Folder to make [out/<image>].")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--generator", type=runtime.UserPath(), help="Your own [the default model].")
+@click.option("--encoder", type=runtime.UserPath(), help="Your own, trained for that generator.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
+@click.option("--size", type=click.IntRange(8), help="Reduce the picture to this side first.")
+def main(image: Path, samples: int, outdir: Path | None, **options: Any) -> None:
+    """Find coloured faces that agree with one small grey face."""
+    final = runtime.next_free_folder(outdir or runtime.default_outdir(image))
+    with runtime.staging_folder(final) as folder:
+        started = time.monotonic()
+        inverter, facts = prepare(image, **options)
+        prepared = time.monotonic()
+        found = solve(inverter, samples)
+        solved = time.monotonic()
+        facts["seconds"] = {
+            "prepare": round(prepared - started, 2),
+            "solve": round(solved - prepared, 2),
+        }
+        write(folder, inverter, found, facts)
+    click.echo(f"{samples} candidates in {final}: see grid.png")
+
+
+def prepare(
+    image: Path,
+    seed: int,
+    generator: Path | None,
+    encoder: Path | None,
+    device: str,
+    size: int | None,
+) -> tuple[Inverter, dict[str, Any]]:
+    """Read the picture and the models; return the problem and the facts about its inputs."""
+    from data.image_io import load_measurement
+    from inversion.config import InversionConfig
+    from inversion.latent import LatentPrior
+    from inversion.measurement import fit_measurement
+    from inversion.operators import GreySmall
+    from inversion.pipeline import Inverter
+    from stylegan import load_generator
+    from stylegan.checkpoint import file_sha256
+
+    y, notes, image_sha256 = load_measurement(image)
+    if generator is None:
+        generator = PRETRAINED / "generator.safetensors"
+        encoder = encoder or PRETRAINED / "encoder.safetensors"
+    target = pick_device(device)
+    G = load_generator(generator, target)
+    y, changes = fit_measurement(y, G.config.img_resolution, size)
+    prior = LatentPrior.fit(G)
+    A = GreySmall(G.config.img_resolution, (y.shape[2], y.shape[3]))
+    start = choose_start(encoder, generator, y, target)
+    say(image, [*notes, *changes])
+    hashes = {"image": image_sha256, "generator": file_sha256(generator)}
+    hashes["encoder"] = file_sha256(encoder) if encoder else None
+    facts = {"sha256": hashes, "seed": seed, "notes": [*notes, *changes]}
+    return Inverter(G, prior, A, y.to(target), start, InversionConfig(), seed), facts
+
+
+def say(image: Path, notes: list[str]) -> None:
+    """Print what was changed about the input or is worth knowing of it."""
+    for line in notes:
+        is_warning, text = line.startswith("warning: "), line.removeprefix("warning: ")
+        (runtime.warning if is_warning else runtime.note)(f"{image}: {text}")
+
+
+def pick_device(name: str) -> str:
+    """Return 'cuda' or 'cpu' for --device.
+
+    Raises:
+        DeviceError: 'cuda' was asked for and is not there.
+    """
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise runtime.DeviceError("--device cuda: torch sees no GPU here. Use --device auto.")
+    return "cpu" if name == "cpu" or not torch.cuda.is_available() else "cuda"
+
+
+def choose_start(encoder: Path | None, generator: Path, y: Tensor, device: str) -> Start:
+    """Return where candidates start: near the encoder's guess, or anywhere in the prior."""
+    if encoder is None:
+        runtime.note("no --encoder for this generator: candidates start from the prior")
+        return lambda noise: noise
+    from encoder import load_encoder
+
+    network = load_encoder(encoder, generator).to(device)
+    y = y.to(device)
+    return lambda noise: network.sample(y, noise)
+
+
+def solve(inverter: Inverter, samples: int) -> list[Candidates]:
+    """Solve for all candidates with a progress bar on a terminal."""
+    from tqdm import tqdm
+
+    chunk, num_steps = inverter.config.chunk, inverter.config.num_steps + 1
+    total = -(-samples // chunk) * num_steps
+    with tqdm(total=total, unit="step", disable=None, leave=False) as bar:
+        return list(inverter.candidates(samples, on_step=bar.update))
+
+
+def write(folder: Path, inverter: Inverter, found: list[Candidates], facts: dict[str, Any]) -> None:
+    """Write the pictures, the grid, the latents and result.json."""
+    import torch
+    from safetensors.torch import save_file
+
+    from data.image_io import save_png, to_uint8
+    from evaluation.diversity import pairwise_cie76, pairwise_ciede2000
+    from evaluation.report import candidate_sheet
+    from inversion.report import candidate_facts, off_diagonal_summary, ranking
+
+    rows = [row for part in found for row in candidate_facts(part, inverter.seed)]
+    order = ranking(rows)
+    pictures = torch.cat([part.projection.pixels for part in found])
+    before = torch.cat([part.pictures for part in found])
+    pixels = to_uint8(pictures)
+    for row, picture in zip(rows, pixels, strict=True):
+        save_png(folder / row["file"], picture)
+    save_png(folder / "grid.png", candidate_sheet(to_uint8(inverter.y)[0], pixels[order]))
+    ws = torch.cat([part.ws for part in found]).cpu().contiguous()
+    save_file({"ws": ws}, folder / "ws.safetensors")
+    missed = sum(not row["feasible"] for row in rows)
+    if missed:
+        runtime.warning(
+            f"{missed} of {len(rows)} candidates miss the input by more than 1 level somewhere: no "
+            "picture gives exactly this input (is it dithered, sharpened or not antialiased?)"
+        )
+    facts |= {
+        "output_size": list(pixels.shape[1:3]),
+        "input_size": list(inverter.y.shape[2:]),
+        "candidates": rows,
+        "ranking": order,
+        "ciede2000": off_diagonal_summary(pairwise_ciede2000(pictures)),
+        "ciede2000_before": off_diagonal_summary(pairwise_ciede2000(before)),
+        "cie76": off_diagonal_summary(pairwise_cie76(pictures)),
+        "versions": runtime.versions(),
+    }
+    (folder / "result.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
