@@ -170,6 +170,19 @@ def test_interrupt_is_130_without_noise():
     assert run(raiser(KeyboardInterrupt())) == (130, "", "interrupted\n")
 
 
+def test_interrupt_while_options_are_read_is_130():
+    def interrupt(ctx, param, value):
+        raise KeyboardInterrupt
+
+    @click.command(cls=runtime.Verb)
+    @click.option("--seed", callback=interrupt)
+    def verb(seed):
+        pass
+
+    result = CliRunner().invoke(verb, [])
+    assert (result.exit_code, result.stderr.strip()) == (130, "interrupted")
+
+
 def test_broken_pipe_is_quiet():
     assert run(raiser(BrokenPipeError(errno.EPIPE, "Broken pipe"))) == (141, "", "")
 
@@ -206,12 +219,12 @@ def test_groups_pass_the_boundary_on():
 def test_log_records_become_note_and_warning_lines(tmp_path):
     def action(samples, outdir):
         runtime.setup_logging(tmp_path / "log.txt")
-        logging.getLogger("stylegan.training").info("tick %d", 3)
+        logging.getLogger("stylegan.training").info("tick\x1b %d", 3)
         logging.getLogger("custom_ops.build").warning("no compiler\x1b")
         logging.getLogger("PIL.PngImagePlugin").info("chatter")
 
-    assert run(action) == (0, "", "note: tick 3\nwarning: no compiler\\x1b\n")
+    assert run(action) == (0, "", "note: tick\\x1b 3\nwarning: no compiler\\x1b\n")
     assert [line.split(" ", 2)[2] for line in (tmp_path / "log.txt").read_text().splitlines()] == [
-        "tick 3",
+        "tick\x1b 3",
         "no compiler\x1b",
     ]

@@ -1,5 +1,6 @@
 """Output folders: published whole or not at all, never over anything that exists."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -70,7 +71,7 @@ def test_staging_never_touches_a_folder_that_appeared_meanwhile(tmp_path, capsys
 def test_staging_fails_early_where_it_cannot_write(tmp_path):
     (tmp_path / "file").write_text("x")
 
-    for outdir in ("file/a/b", "x" * 256 + "/a", "/proc/nothing/here"):
+    for outdir in ("file/a/b", "new/" + "x" * 256 + "/a", "/proc/nothing/here"):
         with (
             pytest.raises(runtime.OutputError, match="cannot create a folder there") as caught,
             runtime.staging_folder(tmp_path / outdir),
@@ -148,6 +149,17 @@ def test_a_reader_that_leaves_is_no_error(program):
     command = f"{sys.executable} {program} --lines 100000 | head -1; exit ${{PIPESTATUS[0]}}"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=20)
     assert (result.returncode, result.stdout, result.stderr) == (141, "0\n", "")
+
+
+def test_a_reader_that_was_never_there_is_no_error(program):
+    """A few lines stay in the buffer and fail only when it is flushed, at the very end."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, program, "--lines", "3"]
+    env = {**os.environ, "PYTHONUNBUFFERED": ""}
+    result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, env=env)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (141, "")
 
 
 def test_usage_errors_are_fast(program):
