@@ -5,8 +5,7 @@ click, so a verb whose own imports are lazy answers `--help` and usage errors at
 
     @click.command(cls=runtime.Verb)
     @click.option("--image", type=runtime.UserPath(), required=True)
-    @click.option("--samples", type=click.IntRange(1, 10_000), default=8, show_default=True)
-    def invert(image: Path, samples: int) -> None:
+    def invert(image: Path) -> None:
         from inversion import pipeline  # torch is imported here, not at the top
 """
 
@@ -48,15 +47,14 @@ class OutputError(OSError):
 
 
 class DeviceError(ValueError):
-    """A device was asked for that is not there; `str(e)` is the whole sentence."""
+    """The device that was asked for is not there; `str(e)` is the whole sentence."""
 
     code = "E-DEVICE"
 
 
 def exit_code(code: str) -> int:
     """Return the exit code of an error code such as "E-IMG-TRUNC"."""
-    parts = code.split("-")
-    return BY_KIND.get(parts[-1], BY_FAMILY.get(parts[1], BAD_DATA))
+    return BY_KIND.get(code.split("-")[-1], BY_FAMILY.get(code.split("-")[1], BAD_DATA))
 
 
 def printable(text: str) -> str:
@@ -91,8 +89,7 @@ class _EchoHandler(logging.Handler):
 def setup_logging(log_file: Path | None = None) -> None:
     """Show the packages' log records as `note:` and `warning:` lines; add them to a file too."""
     handlers: list[logging.Handler] = [_EchoHandler()]
-    if log_file is not None:
-        handlers.append(logging.FileHandler(log_file, encoding="utf-8"))
+    handlers += [logging.FileHandler(log_file, encoding="utf-8")] if log_file else []
     logging.basicConfig(format="%(asctime)s %(message)s", handlers=handlers, force=True)
     for name in PACKAGES:
         logging.getLogger(name).setLevel(logging.INFO)
@@ -100,22 +97,19 @@ def setup_logging(log_file: Path | None = None) -> None:
 
 def _log_traceback(exc: BaseException) -> str:
     """Write what a bug report needs into a file of its own and return its path."""
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="irodori-", suffix=".log", delete=False, encoding="utf-8", errors="replace"
-    ) as log:
-        log.write(f"{sys.argv} {versions()}\n{''.join(traceback.format_exception(exc))}")
+    text = f"{sys.argv} {versions()}\n{''.join(traceback.format_exception(exc))}"
+    with tempfile.NamedTemporaryFile(prefix="irodori-", suffix=".log", delete=False) as log:
+        log.write(text.encode(errors="backslashreplace"))
     return log.name
 
 
-def _is_out_of_memory(exc: BaseException) -> bool:
-    # by name, since torch must not be imported to ask; its CPU allocator raises a RuntimeError
+def _is_out_of_memory(exc: BaseException) -> bool:  # by name: torch is not imported to ask
     names = {cls.__name__ for cls in type(exc).__mro__}
     return bool(names & {"MemoryError", "OutOfMemoryError"}) or "DefaultCPUAllocator" in str(exc)
 
 
-def _is_disk_full(exc: BaseException) -> bool:
+def _is_disk_full(exc: BaseException) -> bool:  # safetensors and torch have errors of their own
     full = isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    # safetensors and torch.save raise errors of their own, with the reason in the text
     return full or "No space left" in str(exc) or "PytorchStreamWriter failed" in str(exc)
 
 

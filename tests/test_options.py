@@ -19,6 +19,20 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
         "pack": ["--source", "--out", "--size", "--skip-bad"],
         "check": ["dataset"],
     },
+    "invert": {
+        "": "--image --samples --outdir --seed --generator --encoder --device --size".split(),
+    },
+    "train_encoder": {
+        "": "--generator --outdir --steps --batch --lr --eval-every --seed --fp32 --resume".split(),
+    },
+    "train_gan": {
+        "": (
+            "--data --outdir --cfg --batch --gamma --mirror --kimg --steps --tick --snap --seed "
+            "--cbase --cmax --num-layers --z-dim --w-dim --map-depth --margin --first-cutoff "
+            "--first-stopband --mbstd-group --glr --dlr --anneal --lr-floor --fp32 --resume "
+            "--desc -n/--dry-run"
+        ).split(),
+    },
 }
 
 
