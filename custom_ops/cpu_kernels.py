@@ -74,6 +74,7 @@ def axis_plan(
     """Plan one axis of a filtered_lrelu with `pad = [before, after]`."""
     mid = size * up + pad[0] + pad[1] - fu.numel() + 1
     out = (mid - fd.numel()) // down + 1
+    mid = (out - 1) * down + fd.numel()  # samples beyond these reach no output
     return AxisPlan(size, mid, out, up, down, pad[0], 0, fu.numel(), fd.numel())
 
 
@@ -92,7 +93,8 @@ def _empty(x: Tensor, height: int, width: int) -> Tensor:
 def _empty_mask(x: Tensor, plans: tuple[AxisPlan, AxisPlan], save: bool) -> Tensor:
     blocks = -(-x.shape[1] // LANES)
     size = (x.shape[0], blocks, plans[0].mid, plans[1].mid + 2 * MARGIN) if save else (0,)
-    return torch.empty(size, dtype=torch.int32, device=x.device)
+    gaps = any(plan.down > plan.taps_down for plan in plans)  # rows that the kernel may skip
+    return (torch.zeros if gaps else torch.empty)(size, dtype=torch.int32, device=x.device)
 
 
 def _run(
@@ -106,6 +108,8 @@ def _run(
     scalars: tuple[float, float, float],
 ) -> tuple[Tensor, Tensor]:
     x = x.contiguous(memory_format=torch.channels_last)
+    b = None if b is None else b.float().contiguous()
+    mask = mask.contiguous()
     y = _empty(x, plans[0].out, plans[1].out)
     batch, channels = x.shape[:2]
     blocks, threads = -(-channels // LANES), torch.get_num_threads()

@@ -1,0 +1,230 @@
+"""filtered_lrelu: `ref` against scipy, the compiled path against `ref` in float64."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ops_oracle import filtered_lrelu_oracle, random_case
+from torch import Tensor
+
+from custom_ops import OpsError, filtered_lrelu
+
+
+def _split(case: dict[str, Any]) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    return case["x"], case["b"], {k: v for k, v in case.items() if k not in ("x", "b")}
+
+
+def _error(actual: Tensor, expected: Tensor) -> float:
+    assert actual.shape == expected.shape
+    return float((actual.double() - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
+
+
+def _run(x: Tensor, b: Tensor, probe: Tensor | None, **kwargs: Any) -> list[Tensor]:
+    """Value, and gradients of its inner product with `probe` to x and b."""
+    x, b = x.clone().requires_grad_(), b.clone().requires_grad_()
+    y = filtered_lrelu(x, b=b, **kwargs)
+    probe = torch.ones_like(y) if probe is None else probe.to(y.dtype)
+    return [y.detach(), *torch.autograd.grad(y, [x, b], probe)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_ref_agrees_with_scipy(seed):
+    x, b, kwargs = _split(random_case(seed, channels=(1, 2)))
+    arrays = {k: v.double().numpy() if isinstance(v, Tensor) else v for k, v in kwargs.items()}
+    expected = filtered_lrelu_oracle(x.numpy(), b.numpy(), **arrays)
+    actual = filtered_lrelu(x, b=b, impl="ref", **kwargs)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_ref_derivatives_of_first_and_second_order(seed):
+    x, b, kwargs = _split(random_case(seed, channels=(1, 2)))
+    x, b = x[:1, :, :4, :4].clone().requires_grad_(), b.clone().requires_grad_()
+    kwargs["padding"] = [kwargs["fd"].numel() + 8] * 4
+    function = lambda x, b: filtered_lrelu(x, b=b, impl="ref", **kwargs)  # noqa: E731
+    torch.autograd.gradcheck(function, (x, b), fast_mode=True)
+    torch.autograd.gradgradcheck(lambda x, b: function(x, b) ** 2, (x, b), fast_mode=True)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-6), (torch.bfloat16, 1e-2)])
+@pytest.mark.parametrize(
+    "seed", [*range(100, 130), *(pytest.param(s, marks=pytest.mark.slow) for s in range(130, 430))]
+)
+def test_cpu_agrees_with_ref_in_float64(seed, dtype, tolerance):
+    x, b, kwargs = _split(random_case(seed))
+    x = x.to(dtype)
+    if seed % 2:
+        x = x.contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        shape = filtered_lrelu(x.double(), b=b, impl="ref", **kwargs).shape
+    probe = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+    expected = _run(x.double(), b.float().double(), probe, impl="ref", **kwargs)
+    actual = _run(x, b.float(), probe, impl="cpu", **kwargs)
+    assert actual[0].dtype == dtype and actual[1].dtype == dtype
+    assert _error(actual[0], expected[0]) <= tolerance
+    assert _error(actual[1], expected[1]) <= tolerance
+    # a sum can cancel: its error counts against the sum of its terms
+    terms = expected[1].abs().sum((0, 2, 3)).max()
+    assert (actual[2] - expected[2]).abs().max() <= tolerance * terms
+    with torch.no_grad():
+        assert torch.equal(filtered_lrelu(x, b=b.float(), impl="cpu", **kwargs), actual[0])
+
+
+def _standard(channels: int = 20, size: int = 13, batch: int = 2) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(size)
+    x = torch.randn(batch, channels, size, size + 3, generator=generator)
+    b = torch.randn(channels, generator=generator)
+    fu, fd = torch.rand(12, generator=generator) / 6, torch.rand(12, generator=generator) / 6
+    return {"x": x, "b": b, "fu": fu, "fd": fd, "up": 2, "down": 2, "padding": 9, "clamp": 0.7}
+
+
+def test_strided_inputs_and_gradients_are_read_right():
+    case = _standard()
+    x = case.pop("x")
+    expected = _run(x, case.pop("b"), None, impl="cpu", **case)
+    case["b"] = _standard()["b"]
+    wide = torch.zeros(2, 40, 26, 16)
+    wide[:, ::2, ::2] = x
+    sliced = wide[:, ::2, ::2].requires_grad_()
+    case["b"] = torch.stack([case["b"], case["b"] * 0], 1)[:, 0]
+    y = filtered_lrelu(sliced, impl="cpu", **case)
+    (dx,) = torch.autograd.grad(y.sum(), sliced)  # the gradient of a sum has strides 0
+    assert torch.equal(y, expected[0]) and torch.equal(dx, expected[1])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_the_number_of_threads_does_not_change_a_bit(threads):
+    case = _standard(channels=7, size=40, batch=1)  # one block: rows are split among threads
+    before = torch.get_num_threads()
+    reference = _run(case.pop("x"), case.pop("b"), None, impl="ref", **case)
+    case = _standard(channels=7, size=40, batch=1)
+    try:
+        torch.set_num_threads(threads)
+        actual = _run(case.pop("x"), case.pop("b"), None, impl="cpu", **case)
+        torch.set_num_threads(1)
+        case = _standard(channels=7, size=40, batch=1)
+        single = _run(case.pop("x"), case.pop("b"), None, impl="cpu", **case)
+    finally:
+        torch.set_num_threads(before)
+    for a, s, r in zip(actual[:2], single[:2], reference[:2], strict=True):
+        assert torch.equal(a, s) and _error(a, r.double()) <= 2e-6
+    assert _error(actual[2], reference[2].double()) <= 1e-5
+
+
+@pytest.mark.parametrize("seed", range(200, 212))
+def test_second_derivatives_through_the_cpu_path_equal_those_of_ref(seed):
+    x, b, kwargs = _split(random_case(seed, channels=(3, 17)))
+
+    def penalty(x: Tensor, b: Tensor, impl: str) -> list[Tensor]:
+        x, b = x.clone().requires_grad_(), b.clone().requires_grad_()
+        y = filtered_lrelu(x * x, b=b, impl=impl, **kwargs)
+        first = torch.autograd.grad(y.square().sum(), [x, b], create_graph=True)
+        loss = first[0].square().sum() + first[1].pow(3).sum()
+        second = torch.autograd.grad(loss, [x, b], create_graph=True)
+        third = torch.autograd.grad(second[0].square().mean(), [x, b])
+        return [*second, *third]
+
+    expected = penalty(x, b, "ref")
+    for a, e in zip(penalty(x.float(), b.float(), "cpu"), expected, strict=True):
+        assert _error(a.detach(), e.detach()) <= 2e-5
+
+
+def test_forward_mode_and_torch_func_are_never_silently_wrong():
+    case = _standard(channels=3)
+    x = case.pop("x")
+    function = lambda x, impl="auto": filtered_lrelu(x, impl=impl, **case)  # noqa: E731
+    v = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    step = 1e-6
+    wide = {k: t.double() if isinstance(t, Tensor) else t for k, t in case.items()}
+    ends = [filtered_lrelu(x.double() + s * v, **wide) for s in (step, -step)]
+    expected = (ends[0] - ends[1]) / (2 * step)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(x, v)
+        tangent = torch.autograd.forward_ad.unpack_dual(function(dual)).tangent
+        with pytest.raises(OpsError, match="forward-mode"):
+            function(dual, impl="cpu")
+    assert _error(tangent, expected) <= 1e-4
+    assert torch.equal(torch.func.jvp(function, (x,), (v,))[1], tangent)
+    leaf = x.clone().requires_grad_()
+    (dx,) = torch.autograd.grad(function(leaf, "ref").sum(), leaf)
+    assert torch.allclose(torch.func.grad(lambda x: function(x).sum())(x), dx)
+
+
+def test_nan_stays_in_its_sample_and_comes_out():
+    case = _standard()
+    case["x"][1, 17, 5, 5] = torch.nan
+    for dtype in (torch.float32, torch.bfloat16):
+        y = filtered_lrelu(**{**case, "x": case["x"].to(dtype)}, impl="cpu")
+        assert y[0].isfinite().all() and y[1, :17].isfinite().all() and y[1, 17].isnan().any()
+
+
+def test_inputs_are_not_changed():
+    case = _standard()
+    before = {k: v.clone() for k, v in case.items() if isinstance(v, Tensor)}
+    x, b = case.pop("x"), case.pop("b")
+    _run(x, b, None, impl="cpu", **case)
+    after = {"x": x, "b": b, **case}
+    assert all(torch.equal(after[k], v) for k, v in before.items())
+
+
+def test_frozen_inputs_need_no_gradient():
+    case = _standard()
+    b = case.pop("b").requires_grad_()
+    filtered_lrelu(b=b, impl="cpu", **case).sum().backward()
+    expected = case["x"].new_zeros(20, dtype=torch.float64).requires_grad_()
+    wide = {k: v.double() if isinstance(v, Tensor) else v for k, v in case.items()}
+    filtered_lrelu(b=expected + b.detach(), impl="ref", **wide).sum().backward()
+    assert _error(b.grad, expected.grad) <= 1e-6
+
+
+@pytest.mark.parametrize("save", [True, False])
+def test_torch_library_accepts_the_operators(save):
+    from custom_ops.cpu_kernels import filtered_lrelu_cpu, masked_filter_cpu
+
+    x = torch.randn(2, 17, 9, 8).contiguous(memory_format=torch.channels_last)
+    b, fu, fd = torch.randn(17), torch.rand(12), torch.rand(12)
+    x.requires_grad_(save), b.requires_grad_(save)
+    args = (fu, fd, 2, 2, [9, 8, 9, 8])
+    torch.library.opcheck(filtered_lrelu_cpu, (x, b, *args, 1.4, 0.2, 0.7, False, save))
+    if save:
+        y, mask = filtered_lrelu_cpu(x, b, *args, 1.4, 0.2, 0.7, False, True)
+        rest = (fu, fd, 2, 2, [9, 8, 9, 8], [9, 8], 1.4, 0.2, False)
+        dy = torch.randn_like(y).detach().requires_grad_()
+        torch.library.opcheck(masked_filter_cpu, (dy, None, mask, *rest, True))
+        torch.library.opcheck(masked_filter_cpu, (x, b, mask, *rest, False))
+
+
+def test_compiles_into_one_graph():
+    case = _standard(channels=3)
+    x = case.pop("x").requires_grad_()
+    function = lambda x: filtered_lrelu(x, impl="cpu", **case).square().sum()  # noqa: E731
+    compiled = torch.compile(function, backend="aot_eager", fullgraph=True)
+    (expected,) = torch.autograd.grad(function(x), x)
+    assert torch.equal(torch.autograd.grad(compiled(x), x)[0], expected)
+
+
+@pytest.mark.parametrize(
+    "kwargs, code",
+    [
+        ({"b": torch.zeros(2)}, "E-OPS-ARG"),
+        ({"up": 0}, "E-OPS-ARG"),
+        ({"down": 1.5}, "E-OPS-ARG"),
+        ({"clamp": -0.1}, "E-OPS-ARG"),
+        ({"padding": -8}, "E-OPS-ARG"),
+        ({"fd": torch.ones(12, requires_grad=True)}, "E-OPS-ARG"),
+        ({"impl": "cuda"}, "E-OPS-IMPL"),
+        ({"impl": "cpu", "fd": torch.ones(3, 3)}, "E-OPS-IMPL"),
+        ({"impl": "cpu", "up": 9}, "E-OPS-IMPL"),
+    ],
+)
+def test_wrong_arguments_have_a_code(kwargs, code):
+    with pytest.raises(OpsError) as caught:
+        filtered_lrelu(**{**_standard(), **kwargs})
+    assert caught.value.code == code
+
+
+def test_an_empty_batch_gives_an_empty_batch():
+    case = _standard()
+    case["x"] = case["x"][:0]
+    assert filtered_lrelu(**case).shape == (0, 20, 11, 14)
