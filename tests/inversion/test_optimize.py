@@ -1,0 +1,265 @@
+"""Objective and descent: by hand, by another Adam, and as an exact sampler where that is known."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from inversion.objective import RandomisedProblem, one_sided_residual
+from inversion.optimize import State, minimize, step_size
+
+
+def randn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def last(states: Iterator[State]) -> State:
+    *_, state = states
+    return state
+
+
+# ---- the objective ----
+
+
+def test_residual_forgives_overshoot_where_the_file_is_saturated() -> None:
+    y = torch.tensor([[-1.0, -1.0, -1.0, 0.2, 0.2, 1.0, 1.0, 1.0]])
+    y_hat = torch.tensor([[-1.3, -1.0, -0.8, -1.3, 1.3, 0.9, 1.0, 1.4]])
+    expected = torch.tensor([[0.0, 0.0, 0.2, -1.5, 1.1, -0.1, 0.0, 0.0]])
+    torch.testing.assert_close(one_sided_residual(y)(y_hat, y), expected)
+
+
+def test_residual_is_one_sided_about_the_noisy_target() -> None:
+    y, eps = torch.tensor([[-1.0, -1.0, 1.0, 1.0, 0.0]]), torch.tensor([0.1, -0.1, 0.1, -0.1, 0.3])
+    found = one_sided_residual(y)(torch.tensor([[-1.0, -1.0, 1.0, 1.0, 0.0]]), y + eps)
+    torch.testing.assert_close(found, torch.tensor([[0.0, 0.1, -0.1, 0.0, -0.3]]))
+
+
+def test_residual_broadcasts_one_measurement_over_samples() -> None:
+    y = torch.tensor([[[[1.0, 0.0], [-1.0, 0.5]]]])
+    found = one_sided_residual(y)(torch.full((3, 1, 2, 2), 2.0), y.expand(3, -1, -1, -1))
+    torch.testing.assert_close(found, torch.tensor([[0.0, 2.0], [3.0, 1.5]]).expand(3, 1, 2, 2))
+
+
+def problem(seed: int = 0) -> tuple[RandomisedProblem, Tensor]:
+    """Return a smooth nonlinear problem of five samples and where to start."""
+    root, weights = randn(4, 4, seed=seed + 1), randn(4, 3, seed=seed + 2)
+    made = RandomisedProblem(
+        measure=lambda x: torch.tanh(x @ weights.T)[:, None],
+        target=randn(5, 1, 4, seed=seed + 3),
+        anchor=randn(5, 3, seed=seed + 4),
+        whiten=lambda r: r @ root.T,
+        residual=torch.sub,
+    )
+    return made, randn(5, 3, seed=seed + 5)
+
+
+def test_objective_by_hand() -> None:
+    made, x = problem()
+    root, weights = randn(4, 4, seed=1).numpy(), randn(4, 3, seed=2).numpy()
+    for k in range(5):
+        r = np.tanh(weights @ x[k].numpy()) - made.target[k, 0].numpy()
+        d = x[k].numpy() - made.anchor[k].numpy()
+        expected = (root @ r) @ (root @ r) / 2 + d @ d / 2
+        assert made(x)[k].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_objective_takes_pictures() -> None:
+    found = RandomisedProblem(
+        measure=lambda x: x.reshape(-1, 1, 2, 2) * 2,
+        target=torch.zeros(2, 1, 2, 2),
+        anchor=torch.ones(2, 4),
+        whiten=lambda r: r / 2,
+        residual=torch.sub,
+    )(torch.tensor([[1.0, 1, 1, 1], [2.0, 0, 0, 0]]))
+    assert found.tolist() == [2.0, 2.0 + 2.0]
+
+
+# ---- the descent ----
+
+
+def test_samples_do_not_touch_each_other() -> None:
+    made, x = problem()
+    moved, others = x.clone(), [0, 1, 3, 4]
+    moved[2] += 1
+    assert torch.equal(made(x)[others], made(moved)[others]) and made(x)[2] != made(moved)[2]
+    pairs = zip(
+        minimize(made, x, num_steps=20, lr=0.1),
+        minimize(made, moved, num_steps=20, lr=0.1),
+        strict=True,
+    )
+    for one, two in pairs:
+        assert torch.equal(one.best_x[others], two.best_x[others])
+        assert torch.equal(one.best_value[others], two.best_value[others])
+    assert not torch.equal(one.best_x[2], two.best_x[2])
+
+
+def test_one_sample_that_breaks_leaves_the_others_alone() -> None:
+    made, x = problem()
+    factor = torch.tensor([1, math.nan, 1, 1, 1])
+    good = last(minimize(made, x, num_steps=20, lr=0.1))
+    bad = last(minimize(lambda x: made(x) * factor, x, num_steps=20, lr=0.1))
+    rest = [0, 2, 3, 4]
+    assert torch.equal(good.best_x[rest], bad.best_x[rest])
+    assert torch.equal(bad.best_x[1], x[1])
+
+
+def test_every_step_is_yielded_and_the_start_is_one_of_them() -> None:
+    made, x = problem()
+    before = x.clone()
+    states = list(minimize(made, x, num_steps=7, lr=0.1))
+    assert [state.step for state in states] == list(range(8))
+    assert torch.equal(states[0].best_x, x) and torch.equal(states[0].best_value, made(x))
+    assert torch.equal(x, before) and not x.requires_grad
+    assert not any(state.best_x.requires_grad or state.best_value.requires_grad for state in states)
+
+
+def test_the_best_iterate_is_kept_while_the_objective_gets_worse() -> None:
+    """The target walks away from the start: whatever is done, later iterates are worse."""
+    calls = iter(range(100))
+    x = randn(4, 3)
+
+    def walking(x: Tensor) -> Tensor:
+        return (x - 10 * next(calls)).square().sum(1)
+
+    state = last(minimize(walking, x, num_steps=10, lr=0.1))
+    assert torch.equal(state.best_x, x)
+    torch.testing.assert_close(state.best_value, x.square().sum(1))
+
+
+def test_each_sample_keeps_its_own_best() -> None:
+    """Steps far too long jump about; the best must be the least over all iterates, per sample."""
+    seen = []
+
+    def bowl(x: Tensor) -> Tensor:
+        value = x.square().sum(1)
+        seen.append((x.detach().clone(), value.detach().clone()))
+        return value
+
+    start = torch.tensor([[3.0, 1.0], [0.01, 0.0], [-40.0, 7.0]])
+    states = list(minimize(bowl, start, num_steps=30, lr=2.0))
+    values = torch.stack([value for _, value in seen])  # [31, 3]
+    best = values.argmin(dim=0).tolist()
+    assert len(seen) == 31 and len(set(best)) > 1
+    for k, step in enumerate(best):
+        assert torch.equal(states[-1].best_x[k], seen[step][0][k])
+    for i, state in enumerate(states):
+        assert torch.equal(state.best_value, values[: i + 1].amin(dim=0))
+    assert not torch.equal(values[-1], values.amin(dim=0))
+
+
+def test_the_last_iterate_counts() -> None:
+    state = last(minimize(lambda x: x.square().sum(1), torch.tensor([[5.0]]), num_steps=2, lr=0.1))
+    assert state.step == 2 and state.best_x.item() < 5 - 0.04  # moved by the step to iterate 2
+
+
+def test_iterates_are_those_of_torch_adam() -> None:
+    made, x = problem()
+    ours = []
+
+    def recording(x: Tensor) -> Tensor:
+        ours.append(x.detach().clone())
+        return made(x)
+
+    last(minimize(recording, x, num_steps=40, lr=0.1))
+    theirs = x.clone().requires_grad_(True)
+    adam = torch.optim.Adam([theirs], betas=(0.9, 0.99), eps=1e-8)
+    for step in range(41):
+        torch.testing.assert_close(ours[step], theirs.detach(), rtol=0, atol=1e-4)
+        rise = min(1.0, step / 40 / 0.05)
+        adam.param_groups[0]["lr"] = 0.1 * rise * 0.5 * (1 + math.cos(math.pi * step / 40))
+        adam.zero_grad()
+        made(theirs).sum().backward()
+        adam.step()
+
+
+def test_step_size_rises_then_falls_to_nothing() -> None:
+    assert step_size(0.2, 0) < 1e-6
+    assert step_size(0.2, 0.025) == pytest.approx(0.2 * 0.5 * 0.99846, rel=1e-4)
+    assert step_size(0.2, 0.05) == pytest.approx(0.2 * 0.99384, rel=1e-4)
+    assert step_size(0.2, 0.5) == pytest.approx(0.1)
+    assert step_size(0.2, 1) == pytest.approx(0, abs=1e-12)
+
+
+# ---- the posterior (design section 8) ----
+
+DIM, MEASUREMENTS, SAMPLES = 6, 8, 2000
+
+
+class LinearGaussian:
+    """y = M x + eps, eps ~ N(0, Sigma), x ~ N(0, I): the posterior is N(mean, cov)."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(7)
+        self.M = rng.normal(size=(MEASUREMENTS, DIM)) * np.array([2, 1, 1, 0.5, 0.1, 0.02])
+        root = rng.normal(size=(MEASUREMENTS, MEASUREMENTS)) * 0.4
+        self.sigma = root @ root.T + 0.2 * np.eye(MEASUREMENTS)
+        self.y = self.M @ rng.normal(size=DIM) + rng.multivariate_normal(
+            np.zeros(MEASUREMENTS), self.sigma
+        )
+        information = self.M.T @ np.linalg.inv(self.sigma)
+        self.cov = np.linalg.inv(information @ self.M + np.eye(DIM))
+        self.mean = self.cov @ information @ self.y
+
+    def samples(self, start: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Return the shipped sampler's answers and the exact solutions of the same problems."""
+        rng = np.random.default_rng(11)
+        anchor = rng.normal(size=(SAMPLES, DIM))
+        noisy = self.y + rng.multivariate_normal(np.zeros(MEASUREMENTS), self.sigma, SAMPLES)
+        M, root = torch.from_numpy(self.M), torch.linalg.cholesky(torch.from_numpy(self.sigma))
+        randomised = RandomisedProblem(
+            measure=lambda x: x @ M.T,
+            target=torch.from_numpy(noisy),
+            anchor=torch.from_numpy(anchor),
+            whiten=lambda r: torch.linalg.solve_triangular(root, r.T, upper=False).T,
+            residual=torch.sub,
+        )
+        state = last(minimize(randomised, start, num_steps=600, lr=0.2))
+        exact = (anchor + noisy @ np.linalg.inv(self.sigma) @ self.M) @ self.cov
+        return state.best_x.numpy(), exact
+
+
+def is_posterior(x: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> bool:
+    """Say whether mean and covariance of samples x [N, d] are within 4 standard errors."""
+    variance = np.diag(cov)
+    mean_error = np.sqrt(variance / len(x))
+    cov_error = np.sqrt((np.outer(variance, variance) + cov**2) / len(x))
+    mean_fits = np.abs(x.mean(axis=0) - mean) < 4 * mean_error
+    return bool(mean_fits.all() and (np.abs(np.cov(x.T) - cov) < 4 * cov_error).all())
+
+
+@pytest.fixture(scope="module")
+def linear() -> LinearGaussian:
+    return LinearGaussian()
+
+
+@pytest.mark.parametrize("origin", ["prior", "posterior", "wrong q"])
+def test_solutions_are_samples_of_the_posterior(linear: LinearGaussian, origin: str) -> None:
+    rng = np.random.default_rng(13)
+    start = {
+        "prior": rng.normal(size=(SAMPLES, DIM)),
+        "posterior": rng.multivariate_normal(linear.mean, linear.cov, SAMPLES),
+        "wrong q": 3 - linear.mean + 0.1 * rng.normal(size=(SAMPLES, DIM)),
+    }[origin]
+    x, exact = linear.samples(torch.from_numpy(start))
+    assert is_posterior(x, linear.mean, linear.cov)
+    np.testing.assert_allclose(x, exact, atol=1e-4)
+
+
+def test_the_judge_of_samplers_rejects_wrong_ones(linear: LinearGaussian) -> None:
+    rng = np.random.default_rng(17)
+    x = rng.multivariate_normal(linear.mean, linear.cov, SAMPLES)
+    assert is_posterior(x, linear.mean, linear.cov)
+    wrong = {
+        "zero": x * 0,
+        "constant at the mean": x * 0 + linear.mean,
+        "negated": -x,
+        "too narrow": linear.mean + 0.5 * (x - linear.mean),
+        "too wide": linear.mean + 2 * (x - linear.mean),
+        "the prior": rng.normal(size=x.shape),
+        "no correlations": linear.mean + rng.normal(size=x.shape) * np.sqrt(np.diag(linear.cov)),
+    }
+    for name, samples in wrong.items():
+        assert not is_posterior(samples, linear.mean, linear.cov), name

@@ -1,0 +1,273 @@
+"""The pipeline: what a candidate depends on, what is said of it, and whose samples they are."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import multivariate_normal
+from torch import Tensor
+
+from inversion import pipeline
+from inversion.config import InversionConfig
+from inversion.latent import LatentPrior
+from inversion.operators import GreySmall
+from inversion.pipeline import Candidates, Inverter, rebuild
+from tests.inversion.test_optimize import is_posterior
+from tests.inversion.tiny import (
+    LUMA,
+    SIDE,
+    as_file,
+    as_measurement,
+    measured,
+    picture_of,
+    resize,
+    tiny_generator,
+)
+
+G = tiny_generator()
+CONFIG = InversionConfig(num_steps=4, chunk=2, tau=0.06, sigma=0.03, delta_std=0.3, lr=0.1)
+
+
+def inverter(levels: np.ndarray, **changes: object) -> Inverter:
+    made = Inverter(
+        G=G,
+        prior=LatentPrior.fit(G, 5000),
+        A=GreySmall(SIDE, levels.shape),
+        y=as_measurement(levels),
+        start=lambda noise: noise,
+        config=CONFIG,
+        seed=0,
+    )
+    return replace(made, **changes)
+
+
+@pytest.fixture(scope="module")
+def levels() -> np.ndarray:
+    return as_file(measured(picture_of(G, seed=1), 12))
+
+
+@pytest.fixture(scope="module")
+def problem(levels: np.ndarray) -> Inverter:
+    return inverter(levels)
+
+
+@pytest.fixture(scope="module")
+def five(problem: Inverter) -> list[Candidates]:
+    return list(problem.candidates(5))
+
+
+def joined(found: list[Candidates], name: str) -> Tensor:
+    owner = [part if hasattr(part, name) else part.projection for part in found]
+    return torch.cat([getattr(part, name) for part in owner])
+
+
+NAMES = ["ws", "pictures", "pixels", "log_lik", "log_prior", "residual_before_rms_255"]
+NAMES += ["residual_max_255", "residual_rms_255", "share_identical", "correction_rms_255"]
+
+
+# ---- what a candidate depends on ----
+
+
+def test_chunks_hold_what_was_asked_for(five: list[Candidates]) -> None:
+    assert [part.first for part in five] == [0, 2, 4]
+    assert [len(part.ws) for part in five] == [2, 2, 1]
+    assert five[0].ws.shape[1:] == (G.config.num_ws, G.config.w_dim)
+    assert five[0].pictures.shape[1:] == (3, SIDE, SIDE)
+    assert {name: len(joined(five, name)) for name in NAMES} == dict.fromkeys(NAMES, 5)
+
+
+@pytest.mark.parametrize("num", [1, 3, 4])
+def test_fewer_candidates_are_the_first_of_more(
+    problem: Inverter, five: list[Candidates], num: int
+) -> None:
+    fewer = list(problem.candidates(num))
+    for name in NAMES:
+        assert torch.equal(joined(fewer, name), joined(five, name)[:num]), name
+
+
+def test_candidates_differ_and_depend_on_the_seed(
+    problem: Inverter, five: list[Candidates]
+) -> None:
+    other = list(replace(problem, seed=1).candidates(3))
+    ws = torch.cat([joined(five, "ws"), joined(other, "ws")]).flatten(1)
+    pixels = torch.cat([joined(five, "pixels"), joined(other, "pixels")]).flatten(1)
+    for values in (ws, pixels):
+        assert torch.cdist(values, values).fill_diagonal_(torch.inf).min() > 0.1
+
+
+def test_every_step_is_reported(problem: Inverter) -> None:
+    steps = []
+    list(problem.candidates(3, on_step=lambda: steps.append(1)))
+    assert len(steps) == 2 * (CONFIG.num_steps + 1)
+
+
+def test_candidates_start_where_they_are_told(levels: np.ndarray) -> None:
+    """One step of no length and layers that may not differ: ws is the start itself."""
+    starts = torch.randn(2, 16, generator=torch.Generator().manual_seed(9))
+    config = replace(CONFIG, num_steps=1, lr=1e-9, delta_std=1e-9)
+    made = inverter(levels, start=lambda noise: starts, config=config)
+    [found] = made.candidates(2)
+    for w in found.ws.unbind(1):
+        torch.testing.assert_close(made.prior.from_w(w), starts, rtol=0, atol=1e-4)
+
+
+def test_layers_differ_by_the_width_of_their_prior(levels: np.ndarray) -> None:
+    config = replace(CONFIG, num_steps=1, lr=1e-9, delta_std=0.25, chunk=40)
+    starts = torch.zeros(40, 16)
+    made = inverter(levels, start=lambda noise: starts, config=config)
+    [found] = made.candidates(8)
+    delta = torch.cat([made.prior.from_w(w) for w in found.ws.unbind(1)])
+    assert float(delta.square().mean().sqrt()) == pytest.approx(0.25, rel=0.1)
+
+
+# ---- what is said of a candidate ----
+
+
+def test_rebuild_gives_the_same_pixels(problem: Inverter, five: list[Candidates]) -> None:
+    again = rebuild(G, joined(five, "ws"), problem.y, problem.A, CONFIG.chunk)
+    for name in ("pixels", "residual_rms_255", "correction_rms_255"):
+        assert torch.equal(getattr(again, name), joined(five, name)), name
+
+
+def own_pictures(found: list[Candidates]) -> np.ndarray:
+    """Synthesise from ws, one at a time; return levels [N, R, R, 3] clipped to 0..255."""
+    pictures = [G.synthesis(w[None])[0] for w in joined(found, "ws")]
+    clipped = np.clip(torch.stack(pictures).double().numpy(), -1, 1)
+    return (clipped.transpose(0, 2, 3, 1) + 1) * 127.5
+
+
+def one_sided(measured_levels: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    error = measured_levels - levels
+    error[(levels == 255) & (error > 0)] = 0
+    error[(levels == 0) & (error < 0)] = 0
+    return error
+
+
+def test_pictures_are_those_of_the_generator(five: list[Candidates]) -> None:
+    levels = (joined(five, "pictures").double().numpy().transpose(0, 2, 3, 1) + 1) * 127.5
+    np.testing.assert_allclose(levels, own_pictures(five), atol=0.01)
+
+
+@pytest.mark.parametrize("saturated", [False, True])
+def test_residual_before_is_of_the_generators_own_pictures(
+    levels: np.ndarray, saturated: bool
+) -> None:
+    """Also where the input holds 0 and 255, which forgive overshoot."""
+    if saturated:
+        levels = levels.copy()
+        levels[:4], levels[8:] = 0, 255
+    found = list(inverter(levels).candidates(3))
+    errors = [one_sided(measured(p, 12), levels.astype(float)) for p in own_pictures(found)]
+    expected = [np.sqrt((e**2).mean()) for e in errors]
+    np.testing.assert_allclose(joined(found, "residual_before_rms_255"), expected, rtol=1e-4)
+    assert min(expected) > 1
+
+
+def test_finished_pixels_agree_as_they_claim(levels: np.ndarray, five: list[Candidates]) -> None:
+    pixels = (joined(five, "pixels").double().numpy().transpose(0, 2, 3, 1) + 1) * 127.5
+    np.testing.assert_allclose(pixels, pixels.round(), atol=1e-4)
+    errors = [as_file(measured(p.round(), 12)) - levels.astype(float) for p in pixels]
+    assert np.abs(errors).max() <= 1
+    np.testing.assert_array_equal(joined(five, "residual_max_255"), np.abs(errors).max((1, 2)))
+    correction = np.sqrt(((pixels - own_pictures(five)) ** 2).mean((1, 2, 3)))
+    np.testing.assert_allclose(joined(five, "correction_rms_255"), correction, rtol=1e-3)
+
+
+def dense_measurement(side: int) -> np.ndarray:
+    """Return A [side^2, 3 SIDE^2], its columns the measurements of basis pictures by Pillow."""
+    basis = np.eye(SIDE * SIDE).reshape(-1, SIDE, SIDE)
+    grey = np.stack([resize(picture, side).ravel() for picture in basis], axis=1)
+    return np.concatenate([weight * grey for weight in LUMA], axis=1)
+
+
+def test_log_likelihood_is_that_of_the_dense_gaussian() -> None:
+    """Sigma = tau^2 A A^T + sigma^2 I, made of basis pictures; scipy's density."""
+    levels = as_file(measured(picture_of(G, seed=2), 8))
+    config = replace(CONFIG, tau=0.2, sigma=0.05)
+    found = list(inverter(levels, config=config).candidates(3))
+    A = dense_measurement(8)
+    density = multivariate_normal(cov=0.2**2 * A @ A.T + 0.05**2 * np.eye(64))
+    for k, picture in enumerate(own_pictures(found)):
+        r = one_sided(measured(picture, 8), levels.astype(float)).ravel() / 127.5
+        assert float(joined(found, "log_lik")[k]) == pytest.approx(density.logpdf(r), rel=1e-4)
+
+
+def test_log_prior_is_that_of_all_of_the_latent(levels: np.ndarray) -> None:
+    """At the start: v is what the start was told, the layers' shares are read from ws."""
+    told = []
+    config = replace(CONFIG, num_steps=1, lr=1e-9)
+    made = inverter(levels, start=lambda noise: told.append(noise) or noise, config=config)
+    [found] = made.candidates(2)
+    layers = torch.stack([made.prior.from_w(w) for w in found.ws.unbind(1)], dim=1)
+    shares = (layers - told[0][:, None]) / 0.3
+    expected = -(told[0].square().sum(1) + shares.square().sum((1, 2))) / 2
+    torch.testing.assert_close(found.log_prior, expected, rtol=1e-4, atol=0)
+
+
+def test_steps_come_nearer_to_the_input_than_the_prior() -> None:
+    levels = as_file(measured(picture_of(G, seed=1), 12))
+    start = list(inverter(levels, config=replace(CONFIG, num_steps=1, lr=1e-9)).candidates(2))
+    solved = list(inverter(levels, config=replace(CONFIG, num_steps=30)).candidates(2))
+    before, after = (joined(f, "residual_before_rms_255") for f in (start, solved))
+    assert (after < 0.7 * before).all()
+
+
+# ---- whose samples they are (design section 8), through the whole of the Inverter ----
+
+LAYERS, WIDTH, DELTA, NUM = 2, 3, 0.5, 2000
+
+
+class LinearPrior:
+    """Latents as they are: ws_i = v + delta_i."""
+
+    dim, num_ws = WIDTH, LAYERS
+
+    def to_ws(self, v: Tensor, delta: Tensor) -> Tensor:
+        return v[:, None] + delta
+
+
+def linear_synthesis(ws: Tensor, precision: str) -> Tensor:
+    weight = torch.randn(48, LAYERS * WIDTH, generator=torch.Generator().manual_seed(3)) * 0.05
+    return (ws.flatten(1) @ weight.T).unflatten(1, (3, 4, 4))
+
+
+def exact_posterior(y: np.ndarray, A: GreySmall) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of ws for y = A G ws + N(0, tau^2 A A^T + sigma^2 I)."""
+    dense = A(torch.eye(48, dtype=torch.float64).unflatten(1, (3, 4, 4))).flatten(1).T.numpy()
+    weight = linear_synthesis(torch.eye(6).unflatten(1, (2, 3)), "").flatten(1).T.double().numpy()
+    prior = np.kron(np.ones((2, 2)), np.eye(3)) + DELTA**2 * np.eye(6)
+    sigma = 0.06**2 * dense @ dense.T + 0.03**2 * np.eye(4)
+    M = dense @ weight
+    gain = prior @ M.T @ np.linalg.inv(M @ prior @ M.T + sigma)
+    return gain @ y, prior - gain @ M @ prior
+
+
+@pytest.mark.parametrize("origin", ["prior", "posterior", "wrong q"])
+def test_candidates_of_a_linear_generator_are_posterior_samples(
+    monkeypatch: pytest.MonkeyPatch, origin: str
+) -> None:
+    A = GreySmall(4, (2, 2))
+    y = torch.tensor([[[[0.15, -0.1], [0.05, 0.2]]]])
+    mean, cov = exact_posterior(y.flatten().double().numpy(), A)
+    of_v = np.random.default_rng(1).multivariate_normal(mean[:3], cov[:3, :3], NUM)
+    starts = {
+        "prior": lambda noise: noise,
+        "posterior": lambda noise: torch.from_numpy(of_v).float(),
+        "wrong q": lambda noise: 2 + 0.1 * noise,
+    }
+    monkeypatch.setattr(pipeline, "project", lambda pictures, y, A: None)
+    [found] = Inverter(
+        G=SimpleNamespace(synthesis=linear_synthesis),
+        prior=LinearPrior(),
+        A=A,
+        y=y,
+        start=starts[origin],
+        config=replace(CONFIG, num_steps=400, lr=0.2, chunk=NUM, delta_std=DELTA),
+        seed=5,
+    ).candidates(NUM)
+    ws = found.ws.flatten(1).double().numpy()
+    assert is_posterior(ws, mean, cov)
+    for wrong in (ws * 0, -ws, mean + 0.5 * (ws - mean), mean + 2 * (ws - mean)):
+        assert not is_posterior(wrong, mean, cov)
