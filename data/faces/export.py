@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import multiprocessing
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import PIL
@@ -15,7 +17,7 @@ from data.archive import encode_png, member_name, write_archive
 from data.faces.describe import describe
 from data.faces.draw import draw
 
-_CHUNK = 32  # faces per task: about half a second of work
+_CHUNK = 8  # faces per task: what is under way is finished before an interrupt takes effect
 
 
 def export_faces(path: Path, *, count: int, size: int, seed: int, workers: int = 1) -> int:
@@ -34,7 +36,8 @@ def export_faces(path: Path, *, count: int, size: int, seed: int, workers: int =
         "faces.jsonl": _description_lines(seed, count),
         "provenance.json": [json.dumps(provenance | versions)],
     }
-    return write_archive(path, _drawn(seed, count, size, workers), tables=tables)
+    with closing(_drawn(seed, count, size, workers)) as pictures:  # or an exit waits for all tasks
+        return write_archive(path, pictures, tables=tables)
 
 
 def _description_lines(seed: int, count: int) -> Iterator[str]:
@@ -43,23 +46,41 @@ def _description_lines(seed: int, count: int) -> Iterator[str]:
         yield json.dumps(line, separators=(",", ":")) + "\n"
 
 
-def _drawn(seed: int, count: int, size: int, workers: int) -> Iterator[bytes]:
+def _drawn(seed: int, count: int, size: int, workers: int) -> Generator[bytes, None, None]:
     tasks = [(seed, start, min(start + _CHUNK, count), size) for start in range(0, count, _CHUNK)]
     if workers == 1:
         for task in tasks:
             yield from _draw_chunk(task)
         return
     context = multiprocessing.get_context("spawn")  # fork is unsafe once a library runs threads
-    pool = ProcessPoolExecutor(workers, context, initializer=_leave_interrupts_to_parent)
+    pool = ProcessPoolExecutor(workers, context)
     try:
-        for pictures in pool.map(_draw_chunk, tasks):
+        with _interrupts_held():
+            results = pool.map(_draw_chunk, tasks)  # starts the processes
+        for pictures in results:
             yield from pictures
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Deliver Ctrl-C after the block; processes started in it never see one, the parent decides."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Ctrl-C never arrives here
+        return
+    caught: list[int] = []
+    # The mask is for the new processes, which inherit it. It does not do for this one, since
+    # the system may hand the signal to any other thread, such as those of a numerical library.
+    handler = signal.signal(signal.SIGINT, lambda number, frame: caught.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+        if caught:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _draw_chunk(task: tuple[int, int, int, int]) -> list[bytes]:

@@ -1,5 +1,6 @@
 import io
 import json
+import multiprocessing
 import os
 import signal
 import struct
@@ -18,6 +19,7 @@ import make_dataset
 from data.archive import DatasetError, checked_members, encode_png, member_name, write_archive
 from data.dataset import find_bad
 from data.faces import describe, draw
+from data.faces.export import export_faces
 from data.source import open_source
 
 ROOT = Path(__file__).parents[2]
@@ -124,13 +126,11 @@ def test_names_with_nul_are_refused(tmp_path):
     assert refusal(path) == "E-DATA-NAME"
 
 
-def test_bombs_are_refused_before_unpacking(tmp_path):
-    path = tmp_path / "bomb.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("bomb.png", bytes(40 * 2**20))
-    assert refusal(path) == "E-DATA-SIZE"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("small_but_dense.png", bytes(2**20))
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_members_beyond_the_limits_are_refused_before_unpacking(tmp_path, packing):
+    path, size = tmp_path / "bomb.zip", 33 * 2**20 if packing == zipfile.ZIP_STORED else 2**20
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        archive.writestr("bomb.png", bytes(size))  # too large, or too dense
     assert refusal(path) == "E-DATA-SIZE"
 
 
@@ -296,15 +296,31 @@ def test_check_of_nothing(tmp_path):
     assert run("check", tmp_path).exit_code == 65
 
 
-def test_interrupt_leaves_nothing(tmp_path):
+@pytest.mark.parametrize("delay", [0.0, 0.2])
+def test_interrupt_leaves_nothing(tmp_path, delay):
     command = [sys.executable, ROOT / "make_dataset.py", "faces", "--count", "100000"]
     command += ["--size", "64", "--workers", "2", "--out", tmp_path / "a.zip"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as process:
-        deadline = time.monotonic() + 30
-        while not any(p.stat().st_size > 10_000 for p in tmp_path.iterdir()):
-            assert time.monotonic() < deadline and process.poll() is None
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        _, stderr = process.communicate(timeout=30)
+        try:
+            deadline = time.monotonic() + 60
+            while not any(tmp_path.iterdir()):
+                assert time.monotonic() < deadline and process.poll() is None
+                time.sleep(0.002)
+            time.sleep(delay)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers as well
+            _, stderr = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 130 and stderr == b"interrupted\n", stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupt_while_writing_does_not_wait_for_the_workers(tmp_path, monkeypatch):
+    def interrupted(archive, name, data):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("data.archive._add", interrupted)
+    with pytest.raises(KeyboardInterrupt) as error:
+        export_faces(tmp_path / "a.zip", count=3000, size=64, seed=0, workers=2)
+    assert multiprocessing.active_children() == [], "the pool outlives its user"
+    assert error.tb is not None and list(tmp_path.iterdir()) == []
