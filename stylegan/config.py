@@ -4,9 +4,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 
+class ConfigError(ValueError):
+    """A value that no network or no training can be made with."""
+
+    code = "E-CONFIG"
+
+
 def _require(condition: bool, message: str) -> None:
     if not condition:
-        raise ValueError(message)
+        raise ConfigError(message)
 
 
 def _require_resolution(img_resolution: int) -> None:
@@ -26,7 +32,7 @@ class GeneratorConfig:
     samples, both per image width.
 
     Raises:
-        ValueError: a value is out of range; the message says which and what would do.
+        ConfigError: a value is out of range; the message says which and what would do.
     """
 
     z_dim: int = 512  # length of the input latent
@@ -87,7 +93,7 @@ class DiscriminatorConfig:
     """Residual discriminator of StyleGAN2 (Karras et al. 2020), used unchanged by StyleGAN3.
 
     Raises:
-        ValueError: a value is out of range.
+        ConfigError: a value is out of range.
     """
 
     c_dim: int = 0  # length of the class label, 0 = unconditional

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from custom_ops import bias_act, upfirdn2d
-from stylegan.config import DiscriminatorConfig
+from stylegan.config import ConfigError, DiscriminatorConfig
 from stylegan.generator import PRECISIONS
 from stylegan.layers import EPSILON, Linear, normalize_second_moment
 
@@ -69,21 +69,30 @@ class Block(nn.Module):
         return self.skip(x, gain=gain) + self.conv1(self.conv0(x), gain=gain)
 
 
+def samples_per_group(num: int, group_size: int) -> int:
+    """Return how many of `num` samples share a statistic: `group_size`, or all if fewer.
+
+    Raises:
+        ConfigError: the batch cannot be divided into groups.
+    """
+    if num % min(group_size, num):
+        raise ConfigError(
+            f"batch of {num}: not divisible by the group size {group_size} of the minibatch "
+            "standard deviation. Change --batch or --mbstd-group."
+        )
+    return min(group_size, num)
+
+
 def minibatch_std(x: Tensor, group_size: int, num_channels: int) -> Tensor:
     """Append the standard deviation over groups of samples (Karras et al. 2018, section 3).
 
     Group g gathers samples g, g + N/G, ...; `x [N, C, H, W]` -> `[N, C + num_channels, H, W]`.
 
     Raises:
-        ValueError: the batch cannot be divided into groups.
+        ConfigError: the batch cannot be divided into groups.
     """
     num, channels, height, width = x.shape
-    group_size = min(group_size, num)
-    if num % group_size:
-        raise ValueError(
-            f"batch of {num} is not divisible by the group size {group_size} of the minibatch "
-            "standard deviation; change --batch or --mbstd-group."
-        )
+    group_size = samples_per_group(num, group_size)
     y = x.reshape(group_size, -1, num_channels, channels // num_channels, height, width)
     y = (y.var(0, correction=0) + EPSILON).sqrt().mean([2, 3, 4])  # [N / G, num_channels]
     y = y.reshape(-1, num_channels, 1, 1).repeat(group_size, 1, height, width)
@@ -145,7 +154,7 @@ class Discriminator(nn.Module):
             precision: type of the signals in the blocks; the epilogue is always float32.
 
         Raises:
-            ValueError: labels are missing, or the batch does not divide into groups.
+            ValueError: labels are missing, or (ConfigError) the batch does not divide into groups.
         """
         x = img.to(PRECISIONS[precision]).contiguous(memory_format=torch.channels_last)
         x = self.from_rgb(x)
