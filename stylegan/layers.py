@@ -165,8 +165,8 @@ class SynthesisLayer(nn.Module):
             ("up_filter", geometry.up_filter()),
             ("down_filter", geometry.down_filter()),
         ):
-            f = None if f is None else torch.as_tensor(f, dtype=torch.float32)
-            self.register_buffer(name, f, persistent=False)
+            taps = None if f is None else torch.as_tensor(f, dtype=torch.float32)
+            self.register_buffer(name, taps, persistent=False)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """Take `x [N, C_in, H, W]`, `w [N, w_dim]` to `[N, C_out, H', W']` of the type of x."""

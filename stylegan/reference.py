@@ -74,8 +74,7 @@ def load_reference_state(
     Raises:
         ReferenceStateError: a name is left over or missing, or a shape or a filter differs.
     """
-    is_generator = isinstance(module, Generator)
-    rules = _GENERATOR_NAMES if is_generator else _discriminator_rules(module)
+    rules = _GENERATOR_NAMES if isinstance(module, Generator) else _discriminator_rules(module)
     own = module.state_dict()
     renamed: dict[str, Tensor] = {}
     leftovers = []
