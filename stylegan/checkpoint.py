@@ -3,12 +3,14 @@
 import contextlib
 import hashlib
 import json
+import logging
 import os
+import pickle
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,6 +20,9 @@ from torch import Tensor, nn
 from stylegan.config import DiscriminatorConfig, GeneratorConfig
 from stylegan.discriminator import Discriminator
 from stylegan.generator import Generator
+
+_log = logging.getLogger(__name__)
+Config = TypeVar("Config")
 
 FORMAT_VERSION = 1
 MAX_BYTES = 8 << 30
@@ -70,10 +75,17 @@ def save_weights(
         config: plain values that rebuild the module.
         state: parameter names to tensors; their types are kept.
         metadata: more facts about the file, such as `trained_kimg`.
+
+    Raises:
+        CheckpointError: a value is not finite, as stored.
     """
     facts = {"kind": kind, "format_version": FORMAT_VERSION, "config": json.dumps(config)}
     strings = {key: str(value) for key, value in (facts | metadata).items()}
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
+    for name, value in tensors.items():
+        if not value.isfinite().all():
+            message = f"{path}: not written, {name} holds values that are not finite. "
+            raise CheckpointError(message + "Train on from an earlier state.", "E-TRAIN-NAN")
     with atomic_file(Path(path)) as temporary:
         save_file(tensors, temporary, metadata=strings)
 
@@ -111,24 +123,47 @@ def _check_file(path: Path) -> None:
     if not path.is_file() or path.stat().st_size > MAX_BYTES:
         raise CheckpointError(f"{path}: not a model file. Give a .safetensors file.")
     manifest = path.parent / "manifest.json"
-    if manifest.is_file():
-        expected = json.loads(manifest.read_text())["files"].get(path.name, {}).get("sha256")
-        if expected is not None and expected != file_sha256(path):
-            raise CheckpointError(
-                f"{path}: damaged, its SHA-256 is not the one in manifest.json. Copy it again."
-            )
+    if manifest.is_file() and _listed_sha256(manifest, path.name) not in (None, file_sha256(path)):
+        raise CheckpointError(
+            f"{path}: damaged, its SHA-256 is not the one in manifest.json. Copy it again."
+        )
+
+
+def _listed_sha256(manifest: Path, name: str) -> str | None:
+    try:
+        return json.loads(manifest.read_text())["files"].get(name, {}).get("sha256")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f"{manifest}: not a list of model files. Copy it again, or remove it."
+        raise CheckpointError(message) from error
 
 
 def _check_metadata(path: Path, kind: str, metadata: dict[str, str]) -> None:
     found = metadata.get("kind")
     if found != kind:
         raise CheckpointError(f"{path}: holds {found or 'unnamed weights'}, a {kind} is needed.")
-    if int(metadata.get("format_version", 0)) > FORMAT_VERSION:
+    version = metadata.get("format_version", "")
+    if not version.isdecimal():
+        raise CheckpointError(f"{path}: its format_version is no number. Copy it again.")
+    if int(version) > FORMAT_VERSION:
         raise CheckpointError(
-            f"{path}: format {metadata['format_version']} is newer than {FORMAT_VERSION}. "
-            "Update Irodori.",
+            f"{path}: format {version} is newer than {FORMAT_VERSION}. Update Irodori.",
             "E-VERSION",
         )
+
+
+def config_from(
+    metadata: dict[str, str], config_class: Callable[..., Config], path: Path
+) -> Config:
+    """Rebuild the configuration that `save_weights` stored.
+
+    Raises:
+        CheckpointError: it is missing, or holds names or values that are not of this class.
+    """
+    try:
+        return config_class(**json.loads(metadata["config"]))
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"{path}: its configuration cannot be used ({error}). Copy it again."
+        raise CheckpointError(message) from error
 
 
 def load_state_strictly(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
@@ -158,7 +193,7 @@ def load_generator(path: Path | str, device: torch.device | str = "cpu") -> Gene
         CheckpointError: the file is missing, damaged or not a generator.
     """
     metadata, state = read_weights(Path(path), "generator")
-    G = Generator(GeneratorConfig(**json.loads(metadata["config"])))
+    G = Generator(config_from(metadata, GeneratorConfig, Path(path)))
     load_state_strictly(G, state, Path(path))
     return G.eval().requires_grad_(False).to(device)
 
@@ -175,7 +210,7 @@ def load_discriminator(path: Path | str) -> Discriminator:
         CheckpointError: the file is missing, damaged or not a discriminator.
     """
     metadata, state = read_weights(Path(path), "discriminator")
-    D = Discriminator(DiscriminatorConfig(**json.loads(metadata["config"])))
+    D = Discriminator(config_from(metadata, DiscriminatorConfig, Path(path)))
     load_state_strictly(D, state, Path(path))
     return D.eval()
 
@@ -184,7 +219,7 @@ def save_training_state(folder: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors and plain types) as a folder that appears only when complete.
 
     `state.pt` and `MANIFEST.json` (size, SHA-256) are written into a temporary folder, synced,
-    and the folder renamed.
+    and the folder renamed. A folder of that name is replaced.
     """
     folder = Path(folder)
     temporary = folder.with_name(f".tmp-{folder.name}-{uuid.uuid4().hex[:8]}")
@@ -196,6 +231,7 @@ def save_training_state(folder: Path, state: dict[str, Any]) -> None:
         (temporary / MANIFEST).write_text(json.dumps({"files": {"state.pt": entry}}, indent=1))
         for path in (file, temporary / MANIFEST, temporary):
             _sync(path)
+        shutil.rmtree(folder, ignore_errors=True)
         os.rename(temporary, folder)
         _sync(folder.parent)
     finally:
@@ -213,23 +249,35 @@ def load_training_state(folder: Path) -> dict[str, Any]:
     try:
         entry = json.loads((folder / MANIFEST).read_text())["files"]["state.pt"]
         intact = file.stat().st_size == entry["bytes"] and file_sha256(file) == entry["sha256"]
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{folder}: training state is incomplete ({error}).") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"{folder}: training state is incomplete ({error}). Remove it."
+        raise CheckpointError(message) from error
     if not intact:
-        raise CheckpointError(f"{folder}: training state is damaged (its SHA-256 differs).")
-    return torch.load(file, map_location="cpu", weights_only=True)
+        message = f"{folder}: training state is damaged (its SHA-256 differs). Remove it."
+        raise CheckpointError(message)
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        message = f"{folder}: training state holds more than tensors and plain values. Remove it."
+        raise CheckpointError(message) from error
 
 
 def newest_training_state(run: Path) -> dict[str, Any]:
-    """Read the newest training state of a run folder.
+    """Read the newest training state of a run folder that is not damaged.
 
     Raises:
-        CheckpointError: there is none, or it is damaged.
+        CheckpointError: there is none, or all are damaged.
     """
-    states = sorted(Path(run).glob("state-*"))
-    if not states:
-        raise CheckpointError(f"{run}: no training state there. Give a run folder to --resume.")
-    return load_training_state(states[-1])
+    damage = CheckpointError(
+        f"{run}: no training state there. Give a run folder to --resume.", "E-MODEL-MISSING"
+    )
+    for folder in sorted(Path(run).glob("state-*"), reverse=True):
+        try:
+            return load_training_state(folder)
+        except CheckpointError as error:
+            _log.warning("%s Trying an older one.", error)
+            damage = error
+    raise damage
 
 
 def prune_training_states(run: Path, keep: int) -> None:
