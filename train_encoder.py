@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from stylegan import Generator
 
 NUM_HELD_OUT = 2000
+KEPT_STATES = 2  # if the newest is damaged, the other serves
 INPUT_SIZE = 32  # side of the network's input; half of the training inputs have it
 
 
@@ -129,14 +130,14 @@ class Renderer:
 
 def open_run(options: dict[str, Any], trainer: EncoderTrainer) -> Path:
     """Return a new run folder, or the one to resume with its newest state loaded."""
-    if options["resume"] is None:
+    run: Path | None = options["resume"]
+    if run is None:
         run = runtime.run_folder(options["outdir"], f"encoder-batch{options['batch']}")
         text = json.dumps(options, indent=1, default=str)
         (run / "training_options.json").write_text(text + "\n")
         return run
     from stylegan.checkpoint import newest_training_state
 
-    run: Path = options["resume"]
     trainer.load_state_dict(newest_training_state(run))
     return run
 
@@ -167,9 +168,9 @@ class Reporter:
         guess = predict(self.trainer.encoder, self.y)
         result = evaluate(guess, self.v, lambda v: self.renderer.prior.to_ws(v)[:, 0])
         set_residual_covariance(self.trainer.encoder, guess, self.v)
+        self._write_weights(result)
         self._write_statistics(result, torch.stack(self.losses).mean().item())
         self.losses.clear()
-        self._write_weights(result)
 
     def _write_statistics(self, result: HeldOut, loss: float) -> None:
         step = self.trainer.step_count
@@ -192,9 +193,8 @@ class Reporter:
         facts = {"trained_steps": self.trainer.step_count, **dataclasses.asdict(result)}
         save_encoder(self.run / "encoder.safetensors", encoder, **facts)
         folder = self.run / f"state-{self.trainer.step_count:09d}"
-        if not folder.exists():
-            save_training_state(folder, self.trainer.state_dict())
-            prune_training_states(self.run, keep=1)
+        save_training_state(folder, self.trainer.state_dict())
+        prune_training_states(self.run, KEPT_STATES)
 
 
 def draw_curve(path: Path, rows: list[dict[str, float]]) -> None:

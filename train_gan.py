@@ -174,7 +174,8 @@ def build_trainer(
 
 def open_run(options: dict[str, Any], name: str, trainer: Trainer, data_digest: str) -> Path:
     """Return a new run folder, or the one to resume with its newest state loaded."""
-    if options["resume"] is None:
+    run: Path | None = options["resume"]
+    if run is None:
         words = ["stylegan3", options["cfg"], name, f"batch{trainer.config.batch}"]
         words += [f"gamma{trainer.config.gamma:g}"] + [options["desc"]] * bool(options["desc"])
         run = runtime.run_folder(options["outdir"], "-".join(words))
@@ -183,7 +184,6 @@ def open_run(options: dict[str, Any], name: str, trainer: Trainer, data_digest: 
         return run
     from stylegan.checkpoint import CheckpointError, newest_training_state
 
-    run: Path = options["resume"]
     state = newest_training_state(run)
     if state["data_digest"] != data_digest:
         message = f"{options['data']}: not the pictures {run} was trained on. Give those to --data."
@@ -227,6 +227,7 @@ class Reporter:
         self.run, self.trainer, self.data_digest, self.snap = run, trainer, data_digest, snap
         self.tick_images = max(round(tick_kimg * 1000), 1)
         self.since_tick: list[TrainStep] = []
+        self.saved_step = -1
         self.ticks, self.started, self.tick_started = 0, time.monotonic(), time.monotonic()
 
     def observe(self, step: TrainStep) -> None:
@@ -268,15 +269,19 @@ class Reporter:
         from stylegan.checkpoint import prune_training_states, save_generator, save_training_state
 
         trainer, kimg = self.trainer, f"{self.trainer.num_images // 1000:06d}"
-        facts = {"trained_kimg": trainer.num_images / 1000, "data": self.data_digest}
-        save_fakes(self.run / f"fakes{kimg}.png", trainer)
+        facts: dict[str, Any] = {
+            "trained_kimg": trainer.num_images / 1000,
+            "data": self.data_digest,
+        }
         for name in (f"generator-{kimg}.safetensors", "generator.safetensors"):
-            save_generator(self.run / name, trainer.G_ema, **facts)
+            save_generator(self.run / name, trainer.G_ema, **facts)  # first: refuses NaN
+        save_fakes(self.run / f"fakes{kimg}.png", trainer)
         folder = self.run / f"state-{trainer.step_count:09d}"
-        if not folder.exists():
+        if self.saved_step != trainer.step_count:
             state = {"trainer": trainer.state_dict(), "data_digest": self.data_digest}
             save_training_state(folder, state)
             prune_training_states(self.run, KEPT_STATES)
+            self.saved_step = trainer.step_count
         self.tick_started = time.monotonic()
 
 

@@ -1,6 +1,5 @@
 """The encoder: features, the mean of the latent, and how far the mean is from the truth."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from encoder.backbone import FEATURES, Backbone
 from stylegan.checkpoint import (
     CheckpointError,
+    config_from,
     file_sha256,
     load_state_strictly,
     read_weights,
@@ -78,7 +78,7 @@ def load_encoder(path: Path | str, generator_path: Path | str) -> Encoder:
         CheckpointError: missing, damaged, or trained for another generator.
     """
     metadata, state = read_weights(Path(path), "encoder")
-    config = EncoderConfig(**json.loads(metadata["config"]))
+    config = config_from(metadata, EncoderConfig, Path(path))
     found = file_sha256(Path(generator_path))
     if config.generator_sha256 != found:
         raise CheckpointError(

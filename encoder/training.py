@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from encoder.model import Encoder
+from stylegan.checkpoint import CheckpointError
+from stylegan.config import ConfigError
+from stylegan.interrupts import interrupts_held
 
 Pairs = Callable[[int], tuple[Tensor, Tensor]]  # step -> y [N, 1, h, w], v [N, latent_dim]
 
@@ -18,7 +21,7 @@ class EncoderTrainingConfig:
     """The recipe of one run.
 
     Raises:
-        ValueError: a value is out of range.
+        ConfigError: a value is out of range.
     """
 
     total_steps: int  # of the whole run
@@ -29,7 +32,7 @@ class EncoderTrainingConfig:
 
     def __post_init__(self) -> None:
         if self.total_steps < 1:
-            raise ValueError(f"total_steps is {self.total_steps}; it must be at least 1.")
+            raise ConfigError(f"total_steps is {self.total_steps}; it must be at least 1.")
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step."""
@@ -58,6 +61,7 @@ class EncoderTrainer:
         )
         self.step_count = 0
 
+    @interrupts_held()
     def step(self, y: Tensor, v: Tensor) -> Tensor:
         """Descend on `E |encoder(y) - v|^2` and return the loss, per element."""
         self.encoder.train()
@@ -74,17 +78,29 @@ class EncoderTrainer:
     def state_dict(self) -> dict[str, Any]:
         """Return everything a resumed run needs, as tensors and plain types."""
         return {
+            "generator_sha256": self.encoder.config.generator_sha256,
             "step_count": self.step_count,
             "encoder": self.encoder.state_dict(),
             "optimizer": self.optimizer.state_dict()["state"],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict()`."""
-        self.step_count = state["step_count"]
-        self.encoder.load_state_dict(state["encoder"])
+        """Continue from `state_dict()`.
+
+        Raises:
+            CheckpointError: it is of another generator, or names or shapes differ.
+        """
+        if state.get("generator_sha256") != self.encoder.config.generator_sha256:
+            message = "training state: of another generator. Give the one it was started with."
+            raise CheckpointError(message, "E-MODEL-MISMATCH")
         groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
+        try:
+            self.step_count = state["step_count"]
+            self.encoder.load_state_dict(state["encoder"])
+            self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
+        except (KeyError, RuntimeError) as error:
+            message = f"training state: does not fit this encoder ({error}). Start anew."
+            raise CheckpointError(message, "E-MODEL-MISMATCH") from error
 
 
 def train(trainer: EncoderTrainer, pairs: Pairs) -> Iterator[tuple[int, Tensor]]:

@@ -9,8 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylegan.discriminator import Discriminator
+from stylegan.checkpoint import CheckpointError
+from stylegan.config import ConfigError
+from stylegan.discriminator import Discriminator, samples_per_group
 from stylegan.generator import Generator
+from stylegan.interrupts import interrupts_held
 from stylegan.layers import SynthesisLayer
 from stylegan.losses import discriminator_loss, generator_loss, r1_penalty
 from stylegan.seeding import derive_generator
@@ -18,7 +21,7 @@ from stylegan.seeding import derive_generator
 
 def native_precision(fp32: bool | None = None) -> str:
     """Return 'fp32' if asked for, 'bf16' if refused, else 'bf16' where the CPU computes it."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     has_bf16 = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
     return "fp32" if fp32 or (fp32 is None and not has_bf16) else "bf16"
 
@@ -28,7 +31,7 @@ class TrainingConfig:
     """The recipe of one run. One step is one batch of real pictures.
 
     Raises:
-        ValueError: a value is out of range.
+        ConfigError: a value is out of range.
     """
 
     total_steps: int  # steps of the whole run, resumed parts included
@@ -49,10 +52,10 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("total_steps", "batch", "r1_interval"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         for name in ("anneal", "lr_floor"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in [0, 1].")
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must lie in [0, 1].")
 
     def lr_factor(self, step: int) -> float:
         """Return what learning rates are multiplied by: 1, then a half cosine to the floor."""
@@ -110,10 +113,27 @@ def _adam(module: nn.Module, lr: float, lazy_ratio: float = 1.0) -> torch.optim.
     return torch.optim.Adam(module.parameters(), lr * lazy_ratio, betas, eps=1e-8, foreach=True)
 
 
+def _adam_state(optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]:
+    """Return Adam's state without first moments, which with beta1 = 0 no step reads."""
+    state = optimizer.state_dict()["state"]
+    return {i: {k: v for k, v in s.items() if k != "exp_avg"} for i, s in state.items()}
+
+
+def _restore_adam(optimizer: torch.optim.Optimizer, state: dict[int, dict[str, Tensor]]) -> None:
+    groups = optimizer.state_dict()["param_groups"]
+    whole = {i: {**s, "exp_avg": torch.zeros_like(s["exp_avg_sq"])} for i, s in state.items()}
+    optimizer.load_state_dict({"state": whole, "param_groups": groups})
+
+
 class Trainer:
-    """Generator, discriminator, averaged generator and their optimisers, stepped together."""
+    """Generator, discriminator, averaged generator and their optimisers, stepped together.
+
+    Raises:
+        ConfigError: the batch does not divide into the discriminator's groups.
+    """
 
     def __init__(self, G: Generator, D: Discriminator, config: TrainingConfig) -> None:
+        samples_per_group(config.batch, D.config.mbstd_group_size)
         self.G, self.D, self.config = G.train(), D.train(), config
         self.G_ema = copy.deepcopy(G).eval().requires_grad_(False)
         interval = config.r1_interval
@@ -127,6 +147,7 @@ class Trainer:
         """Real pictures seen so far."""
         return self.step_count * self.config.batch
 
+    @interrupts_held()
     def step(self, reals: Tensor) -> TrainStep:
         """Take one step on real pictures `[batch, 3, R, R]` in [-1, 1].
 
@@ -187,7 +208,8 @@ class Trainer:
     @torch.no_grad()
     def _average_generator(self) -> None:
         beta = self.config.ema_beta(self.num_images)
-        averaged, live = list(self.G_ema.parameters()), list(self.G.parameters())
+        averaged: list[Tensor] = list(self.G_ema.parameters())
+        live: list[Tensor] = list(self.G.parameters())
         torch._foreach_lerp_(averaged, live, 1 - beta)
         for mine, theirs in zip(self.G_ema.buffers(), self.G.buffers(), strict=True):
             mine.copy_(theirs)
@@ -199,18 +221,25 @@ class Trainer:
             "G": self.G.state_dict(),
             "D": self.D.state_dict(),
             "G_ema": self.G_ema.state_dict(),
-            "g_opt": self.g_opt.state_dict()["state"],
-            "d_opt": self.d_opt.state_dict()["state"],
+            "g_opt": _adam_state(self.g_opt),
+            "d_opt": _adam_state(self.d_opt),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict()`; names and shapes must match."""
-        self.step_count = state["step_count"]
-        for name in ("G", "D", "G_ema"):
-            getattr(self, name).load_state_dict(state[name])
-        for optimizer, name in ((self.g_opt, "g_opt"), (self.d_opt, "d_opt")):
-            groups = optimizer.state_dict()["param_groups"]
-            optimizer.load_state_dict({"state": state[name], "param_groups": groups})
+        """Continue from `state_dict()`.
+
+        Raises:
+            CheckpointError: names or shapes differ.
+        """
+        try:
+            self.step_count = state["step_count"]
+            for name in ("G", "D", "G_ema"):
+                getattr(self, name).load_state_dict(state[name])
+            _restore_adam(self.g_opt, state["g_opt"])
+            _restore_adam(self.d_opt, state["d_opt"])
+        except (KeyError, RuntimeError) as error:
+            message = f"training state: made with other options ({error}). Repeat those."
+            raise CheckpointError(message, "E-MODEL-MISMATCH") from error
 
 
 def train(trainer: Trainer, batches: Iterable[Tensor]) -> Iterator[TrainStep]:
