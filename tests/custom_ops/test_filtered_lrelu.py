@@ -79,6 +79,13 @@ def _standard(channels: int = 20, size: int = 13, batch: int = 2) -> dict[str, A
     return {"x": x, "b": b, "fu": fu, "fd": fd, "up": 2, "down": 2, "padding": 9, "clamp": 0.7}
 
 
+def test_bfloat16_results_are_rounded_to_nearest():
+    x = torch.randn(2, 17, 6, 6, generator=torch.Generator().manual_seed(3)).bfloat16()
+    b = torch.linspace(-1, 1, 17)
+    y = filtered_lrelu(x, b=b, gain=1, slope=1, impl="cpu")
+    assert torch.equal(y, (x.float() + b[:, None, None]).bfloat16())
+
+
 def test_strided_inputs_and_gradients_are_read_right():
     case = _standard()
     x = case.pop("x")
