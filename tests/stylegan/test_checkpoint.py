@@ -1,0 +1,433 @@
+"""Files of models: round trips, and every damaged, foreign or hostile file refused."""
+
+import errno
+import io
+import json
+import os
+import pickle
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from tiny_models import G_CONFIG, digest, tiny_discriminator, tiny_generator
+
+import runtime
+from stylegan import checkpoint, load_generator
+from stylegan.checkpoint import (
+    CheckpointError,
+    file_sha256,
+    load_discriminator,
+    load_training_state,
+    newest_training_state,
+    prune_training_states,
+    save_discriminator,
+    save_generator,
+    save_training_state,
+    save_weights,
+)
+
+
+@pytest.fixture(scope="module")
+def whole_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "g.safetensors"
+    save_generator(path, tiny_generator(), trained_kimg=1.5)
+    return path
+
+
+@pytest.fixture
+def file(tmp_path, whole_file):
+    """A generator's file to damage, alone in its folder."""
+    path = tmp_path / "generator.safetensors"
+    path.write_bytes(whole_file.read_bytes())
+    return path
+
+
+def assert_refused(path, what, exit_code=65, load=load_generator):
+    with pytest.raises(CheckpointError, match=what) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert runtime.exit_code(caught.value.code) == exit_code
+
+
+def flip_bit(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1 << (place % 8)
+    path.write_bytes(content)
+
+
+# --- round trips -------------------------------------------------------------------------------
+
+
+def test_generator_comes_back_exactly(whole_file):
+    G, loaded = tiny_generator(), load_generator(str(whole_file))
+    assert loaded.config == G_CONFIG
+    assert digest(dict(loaded.state_dict())) == digest(dict(G.state_dict()))
+    assert not loaded.training
+    assert not any(p.requires_grad for p in loaded.parameters())
+
+
+def test_generator_as_float16_is_half_as_large_and_nearly_the_same(tmp_path, whole_file):
+    G, path = tiny_generator(), tmp_path / "half.safetensors"
+    save_generator(path, G, dtype=torch.float16)
+    loaded = load_generator(path)
+    for name, value in loaded.state_dict().items():
+        expected = G.state_dict()[name].numpy().astype(np.float16).astype(np.float32)
+        assert value.dtype == torch.float32
+        np.testing.assert_array_equal(value.numpy(), expected, err_msg=name)
+    assert path.stat().st_size < 0.65 * whole_file.stat().st_size
+    z = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert (loaded(z) - G(z)).square().mean().sqrt() < 1e-3 * G(z).std()
+
+
+def test_float16_weights_in_memory_are_the_caller_s(tmp_path):
+    G = tiny_generator()
+    before = digest(dict(G.state_dict()))
+    save_generator(tmp_path / "half.safetensors", G, dtype=torch.float16)
+    assert digest(dict(G.state_dict())) == before
+
+
+def test_discriminator_comes_back_exactly(tmp_path):
+    D = tiny_discriminator()
+    save_discriminator(tmp_path / "d.safetensors", D)
+    loaded = load_discriminator(tmp_path / "d.safetensors")
+    assert loaded.config == D.config
+    assert digest(dict(loaded.state_dict())) == digest(dict(D.state_dict()))
+
+
+def test_metadata_are_strings_that_say_what_the_file_is(whole_file):
+    with safe_open(whole_file, "pt") as file:
+        metadata = file.metadata()
+    assert json.loads(metadata.pop("config")) == G_CONFIG.to_dict()
+    assert metadata == {"kind": "generator", "format_version": "1", "trained_kimg": "1.5"}
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+
+def test_missing_file(tmp_path):
+    assert_refused(tmp_path / "nothing.safetensors", "no such file", 66)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 7, 8, 9, 200, 0.5, -1])
+def test_truncated_file(file, keep):
+    content = file.read_bytes()
+    file.write_bytes(content[: int(keep * len(content)) if keep == 0.5 else keep])
+    assert_refused(file, "not a whole safetensors file")
+
+
+def test_trailing_bytes(file):
+    file.write_bytes(file.read_bytes() + b"\0" * 8)
+    assert_refused(file, "not a whole safetensors file")
+
+
+@pytest.mark.parametrize("length", [2**63, 2**40, 0])
+def test_absurd_header_length(file, length):
+    file.write_bytes(struct.pack("<Q", length) + file.read_bytes()[8:])
+    assert_refused(file, "not a whole safetensors file")
+
+
+def test_flipped_bits_are_found_by_the_manifest(file):
+    entry = {"sha256": file_sha256(file)}
+    (file.parent / "manifest.json").write_text(json.dumps({"files": {file.name: entry}}))
+    load_generator(file)
+    size = file.stat().st_size
+    for place in [0, 7, 8, 100, *range(size // 2, size, size // 20), size - 1]:
+        flip_bit(file, place)
+        assert_refused(file, "damaged, its SHA-256")
+        flip_bit(file, place)
+    load_generator(file)
+
+
+def test_a_manifest_need_not_list_the_file(file):
+    entry = {"sha256": "0" * 64}
+    (file.parent / "manifest.json").write_text(json.dumps({"files": {"another": entry}}))
+    load_generator(file)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"files": []}', '{"files": 3}', "\xff"])
+def test_damaged_manifest(file, text):
+    manifest = file.parent / "manifest.json"
+    manifest.write_bytes(text.encode("latin-1"))
+    with pytest.raises(CheckpointError, match="not a list of model files") as caught:
+        load_generator(file)
+    assert str(caught.value).startswith(f"{manifest}: ")
+
+
+def test_another_kind(tmp_path):
+    path = tmp_path / "d.safetensors"
+    save_discriminator(path, tiny_discriminator())
+    assert_refused(path, "holds discriminator, a generator is needed")
+    save_generator(path, tiny_generator())
+    assert_refused(path, "holds generator, a discriminator is needed", load=load_discriminator)
+
+
+def test_a_safetensors_file_of_somebody_else(tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({"x": torch.zeros(3)}, tmp_path / "x.safetensors")
+    assert_refused(tmp_path / "x.safetensors", "unnamed weights")
+
+
+def saved_with(path, config=None, state=None, **metadata):
+    config = G_CONFIG.to_dict() if config is None else config
+    state = tiny_generator().state_dict() if state is None else state
+    save_weights(path, "generator", config, state, **metadata)
+
+
+def test_newer_format(tmp_path):
+    path = tmp_path / "new.safetensors"
+    saved_with(path, config={"z_dim": 16, "invented_later": 1}, format_version=2)
+    assert_refused(path, "format 2 is newer than 1. Update Irodori", 76)
+    saved_with(path, format_version="many")
+    assert_refused(path, "format_version is no number")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{**G_CONFIG.to_dict(), "invented": 1}, {**G_CONFIG.to_dict(), "img_resolution": 17}, [], 3],
+    ids=["unknown name", "bad value", "list", "number"],
+)
+def test_configuration_that_cannot_be_used(tmp_path, config):
+    saved_with(tmp_path / "c.safetensors", config=config)
+    assert_refused(tmp_path / "c.safetensors", "its configuration cannot be used")
+
+
+@pytest.mark.parametrize("damage", ["missing", "left over", "shape"])
+def test_weights_that_do_not_fit_the_configuration(tmp_path, damage):
+    state = dict(tiny_generator().state_dict())
+    if damage == "missing":
+        del state["mapping.w_avg"]
+    elif damage == "left over":
+        state["more"] = torch.zeros(1)
+    else:
+        state["mapping.w_avg"] = torch.zeros(17)
+    saved_with(tmp_path / "s.safetensors", state=state)
+    assert_refused(tmp_path / "s.safetensors", "does not fit its own configuration")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite(file, tmp_path, value):
+    raw = bytearray(file.read_bytes())
+    raw[-4:] = struct.pack("<f", value)  # the last number of the last tensor
+    file.write_bytes(raw)
+    assert_refused(file, "not finite")
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float16])
+def test_weights_that_are_not_finite_are_not_written(tmp_path, dtype):
+    G, path = tiny_generator(), tmp_path / "g.safetensors"
+    save_generator(path, G)
+    before = path.read_bytes()
+    with torch.no_grad():  # float16 ends at 65504
+        G.synthesis.layers[2].bias[1] = 7e4 if dtype else float("nan")
+    with pytest.raises(CheckpointError, match=r"not written, synthesis\.layers\.2\.bias") as caught:
+        save_generator(path, G, dtype=dtype)
+    assert runtime.exit_code(caught.value.code) == 79
+    assert path.read_bytes() == before and os.listdir(tmp_path) == [path.name]
+
+
+def test_things_that_are_no_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    (tmp_path / "folder.safetensors").mkdir()
+    for path in (tmp_path / "pipe.safetensors", tmp_path / "folder.safetensors", Path("/dev/zero")):
+        assert_refused(path, "not a model file")
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    path = tmp_path / "huge.safetensors"
+    with path.open("wb") as file:
+        file.truncate(checkpoint.MAX_BYTES + 1)  # sparse: takes no space
+    assert_refused(path, "not a model file")
+
+
+# --- hostile pickles ---------------------------------------------------------------------------
+
+
+class Bomb:
+    """Unpickling it makes a file."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.mknod, (os.fspath(self.marker),)
+
+
+def pickled(payload):
+    return pickle.dumps(payload)
+
+
+def torch_saved(payload, path):
+    torch.save({"G_ema": payload, "x": torch.zeros(3)}, path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["network.pkl", "network.pt", "network.safetensors"])
+@pytest.mark.parametrize("is_torch", [False, True], ids=["pickle", "torch"])
+def test_pickles_are_refused_and_never_run(tmp_path, name, is_torch):
+    marker, path = tmp_path / "marker", tmp_path / name
+    content = torch_saved(Bomb(marker), path) if is_torch else pickled(Bomb(marker))
+    path.write_bytes(content)
+    assert_refused(path, "pickled weights .* are never opened")
+    assert not marker.exists()
+    if is_torch:
+        torch.load(io.BytesIO(content), weights_only=False)
+    else:
+        pickle.loads(content)
+    assert marker.exists(), "the bomb is a dud: the test shows nothing"
+
+
+def test_a_pickle_in_a_training_state_is_never_run(tmp_path):
+    marker, folder = tmp_path / "marker", tmp_path / "state-1"
+    save_training_state(folder, {"payload": Bomb(marker)})  # with a manifest that agrees
+    assert_refused(folder, "holds more than tensors", load=load_training_state)
+    assert not marker.exists()
+    torch.load(folder / "state.pt", weights_only=False)
+    assert marker.exists(), "the bomb is a dud: the test shows nothing"
+
+
+# --- training states ---------------------------------------------------------------------------
+
+STATE = {"step": 3, "x": torch.arange(1000.0), "nested": {0: {"y": torch.ones(2, 3)}}}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_training_state(tmp_path / "run" / "state-000000003", STATE)
+    return tmp_path / "run" / "state-000000003"
+
+
+def test_training_state_comes_back_exactly(folder):
+    assert digest(load_training_state(folder)) == digest(STATE)
+    assert sorted(os.listdir(folder)) == ["MANIFEST.json", "state.pt"]
+    assert os.listdir(folder.parent) == [folder.name]
+    entry = json.loads((folder / "MANIFEST.json").read_text())["files"]["state.pt"]
+    content = (folder / "state.pt").read_bytes()
+    assert entry == {"bytes": len(content), "sha256": file_sha256(folder / "state.pt")}
+
+
+def test_every_flipped_bit_is_found(folder):
+    size = (folder / "state.pt").stat().st_size
+    for place in [0, *range(1, size, size // 30), size - 1]:
+        flip_bit(folder / "state.pt", place)
+        assert_refused(folder, "damaged", load=load_training_state)
+        flip_bit(folder / "state.pt", place)
+    load_training_state(folder)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, -1])
+def test_truncated_training_state(folder, keep):
+    content = (folder / "state.pt").read_bytes()
+    (folder / "state.pt").write_bytes(content[:keep])
+    assert_refused(folder, "damaged", load=load_training_state)
+
+
+@pytest.mark.parametrize("name", ["state.pt", "MANIFEST.json"])
+def test_training_state_with_a_file_missing(folder, name):
+    (folder / name).unlink()
+    assert_refused(folder, "incomplete", load=load_training_state)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "3", '{"files": []}', '{"files": {"state.pt": 1}}']
+)
+def test_damaged_manifest_of_a_training_state(folder, text):
+    (folder / "MANIFEST.json").write_text(text)
+    assert_refused(folder, "incomplete", load=load_training_state)
+
+
+def test_newest_state_is_taken_and_the_previous_where_it_is_damaged(folder, caplog):
+    newer = folder.with_name("state-000000010")
+    save_training_state(newer, {"step": 10})
+    assert newest_training_state(folder.parent) == {"step": 10}
+    flip_bit(newer / "state.pt", 40)
+    assert newest_training_state(folder.parent)["step"] == 3
+    assert str(newer) in caplog.text and "damaged" in caplog.text
+    flip_bit(folder / "state.pt", 40)
+    with pytest.raises(CheckpointError, match="damaged"):
+        newest_training_state(folder.parent)
+
+
+def test_a_run_without_a_state(tmp_path):
+    for run in (tmp_path, tmp_path / "nowhere"):
+        assert_refused(run, "no training state there", 66, load=newest_training_state)
+
+
+def test_half_written_states_are_not_states(folder):
+    folder.rename(folder.with_name(".tmp-" + folder.name))
+    assert_refused(folder.parent, "no training state there", 66, load=newest_training_state)
+
+
+def test_a_state_of_the_same_name_is_replaced(folder):
+    flip_bit(folder / "state.pt", 40)
+    save_training_state(folder, {"step": 4})
+    assert load_training_state(folder) == {"step": 4}
+    assert os.listdir(folder.parent) == [folder.name]
+
+
+def test_pruning_keeps_the_newest(tmp_path):
+    for step in (8, 9, 10, 100):
+        save_training_state(tmp_path / f"state-{step:09d}", {"step": step})
+    (tmp_path / "generator.safetensors").touch()
+    prune_training_states(tmp_path, keep=2)
+    assert sorted(os.listdir(tmp_path)) == [
+        "generator.safetensors",
+        "state-000000010",
+        "state-000000100",
+    ]
+
+
+# --- writing -----------------------------------------------------------------------------------
+
+
+def fails_after_some_bytes(value, path, *_, **__):
+    Path(path).write_bytes(b"half a file")
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_failed_write_leaves_no_trace(tmp_path, monkeypatch, is_first):
+    path = tmp_path / "g.safetensors"
+    if not is_first:
+        save_generator(path, tiny_generator())
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    monkeypatch.setattr(checkpoint, "save_file", fails_after_some_bytes)
+    with pytest.raises(OSError, match="No space left"):
+        save_generator(path, tiny_generator(seed=5))
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_a_failed_training_state_leaves_no_trace(folder, monkeypatch):
+    monkeypatch.setattr(torch, "save", fails_after_some_bytes)
+    for name in (folder.name, "state-000000004"):
+        with pytest.raises(OSError, match="No space left"):
+            save_training_state(folder.with_name(name), {"step": 4})
+    assert os.listdir(folder.parent) == [folder.name]
+    assert load_training_state(folder)["step"] == 3
+
+
+def test_what_is_published_was_synced_first(tmp_path, monkeypatch):
+    """A file must be on the disk before its name is, or a power cut leaves an empty one."""
+    events = []
+    real_fsync, real_replace, real_rename = os.fsync, os.replace, os.rename
+
+    def fsync(descriptor):
+        events.append("sync " + os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
+        real_fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for name, real in (("replace", real_replace), ("rename", real_rename)):
+        monkeypatch.setattr(os, name, lambda a, b, real=real: (events.append("name"), real(a, b)))
+    save_generator(tmp_path / "g.safetensors", tiny_generator())
+    at = events.index("name")
+    assert any(e.startswith("sync .g.safetensors.tmp") for e in events[:at])
+    assert f"sync {tmp_path.name}" in events[at:]
+    events.clear()
+    save_training_state(tmp_path / "state-1", STATE)
+    at = events.index("name")
+    assert {"sync state.pt", "sync MANIFEST.json"} <= set(events[:at])
+    assert f"sync {tmp_path.name}" in events[at:]
