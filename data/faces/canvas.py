@@ -14,9 +14,7 @@ from data.faces.colour import RGB
 from data.faces.curves import Path, ribbon, taper
 
 _PIVOT_Y = 0.60  # the head turns and grows about this point of the picture
-_MIN_SIDE = (
-    384  # small pictures are drawn at least this large, so that thin lines keep their weight
-)
+_MIN_SIDE = 384  # small pictures are drawn at least this large: thin lines keep their weight
 
 
 class Canvas:
