@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan import Generator
+from stylegan import Generator, GeneratorConfig
 from stylegan.seeding import derive_generator
 
 SLOPE, GAIN = 0.2, math.sqrt(2)  # of the mapping network's last activation
@@ -24,6 +24,21 @@ def _activate(u: Tensor) -> Tensor:
 
 def _deactivate(w: Tensor) -> Tensor:
     return F.leaky_relu(w / GAIN, 1 / SLOPE)
+
+
+class GeneratorKindError(ValueError):
+    """A generator whose pictures cannot be inverted: conditional, or not of three colours."""
+
+    code = "E-MODEL-KIND"
+
+
+def _require_plain_colour(config: GeneratorConfig) -> None:
+    if config.c_dim:
+        what = f"is conditional ({config.c_dim} classes). Give an unconditional one"
+        raise GeneratorKindError(f"the generator: {what}.")
+    if config.img_channels != 3:
+        what = f"makes pictures of {config.img_channels} colours. Give one of 3 colours"
+        raise GeneratorKindError(f"the generator: {what}.")
 
 
 @dataclass(frozen=True)
@@ -41,7 +56,11 @@ class LatentPrior:
 
         The symmetric root is used because it is unique: no sign or order of eigenvectors can
         differ between machines.
+
+        Raises:
+            GeneratorKindError: the generator is conditional, or not of three colours.
         """
+        _require_plain_colour(G.config)
         generator = derive_generator(seed, "latent-prior")
         z = torch.randn(num_samples, G.config.z_dim, generator=generator)
         device = G.mapping.w_avg.device
