@@ -47,7 +47,7 @@ def main(image: Path, samples: int, outdir: Path | None, **options: Any) -> None
             "solve": round(solved - prepared, 2),
         }
         write(folder, inverter, found, facts)
-    click.echo(f"{samples} candidates in {final}: see grid.png")
+    click.echo(f"{samples} candidates in {runtime.printable(str(final))}: see grid.png")
 
 
 def prepare(
@@ -130,7 +130,7 @@ def solve(inverter: Inverter, samples: int) -> list[Candidates]:
 def write(folder: Path, inverter: Inverter, found: list[Candidates], facts: dict[str, Any]) -> None:
     """Write the pictures, the grid, the latents and result.json."""
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from data.image_io import save_png, to_uint8
     from evaluation.diversity import pairwise_cie76, pairwise_ciede2000
@@ -146,7 +146,8 @@ def write(folder: Path, inverter: Inverter, found: list[Candidates], facts: dict
         save_png(folder / row["file"], picture)
     save_png(folder / "grid.png", candidate_sheet(to_uint8(inverter.y)[0], pixels[order]))
     ws = torch.cat([part.ws for part in found]).cpu().contiguous()
-    save_file({"ws": ws}, folder / "ws.safetensors")
+    # by way of bytes: save_file makes a file that only its owner may read
+    (folder / "ws.safetensors").write_bytes(save({"ws": ws}))
     missed = sum(not row["feasible"] for row in rows)
     if missed:
         runtime.warning(
