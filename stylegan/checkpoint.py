@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from stylegan.config import DiscriminatorConfig, GeneratorConfig
@@ -87,7 +87,17 @@ def save_weights(
             message = f"{path}: not written, {name} holds values that are not finite. "
             raise CheckpointError(message + "Train on from an earlier state.", "E-TRAIN-NAN")
     with atomic_file(Path(path)) as temporary:
-        save_file(tensors, temporary, metadata=strings)
+        temporary.write_bytes(_with_sorted_metadata(save(tensors, strings)))
+
+
+def _with_sorted_metadata(content: bytes) -> bytes:
+    """Sort what safetensors leaves in a random order, so that equal weights are equal files."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors stay aligned
+    return len(text).to_bytes(8, "little") + text + content[start:]
 
 
 def read_weights(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -140,7 +150,8 @@ def _listed_sha256(manifest: Path, name: str) -> str | None:
 def _check_metadata(path: Path, kind: str, metadata: dict[str, str]) -> None:
     found = metadata.get("kind")
     if found != kind:
-        raise CheckpointError(f"{path}: holds {found or 'unnamed weights'}, a {kind} is needed.")
+        what = f"holds {found or 'unnamed'} weights, {kind} weights are needed"
+        raise CheckpointError(f"{path}: {what}. Give another file.")
     version = metadata.get("format_version", "")
     if not version.isdecimal():
         raise CheckpointError(f"{path}: its format_version is no number. Copy it again.")

@@ -105,6 +105,16 @@ def test_metadata_are_strings_that_say_what_the_file_is(whole_file):
     assert metadata == {"kind": "generator", "format_version": "1", "trained_kimg": "1.5"}
 
 
+def test_the_same_weights_are_the_same_bytes(tmp_path, whole_file):
+    """Encoders name their generator by the digest of its file; safetensors shuffles metadata."""
+    content = set()
+    for k in range(8):
+        save_generator(tmp_path / f"{k}.safetensors", tiny_generator(), trained_kimg=1.5)
+        content.add((tmp_path / f"{k}.safetensors").read_bytes())
+    assert content == {whole_file.read_bytes()}
+    assert int.from_bytes(whole_file.read_bytes()[:8], "little") % 8 == 0
+
+
 # --- what is refused ---------------------------------------------------------------------------
 
 
@@ -160,9 +170,9 @@ def test_damaged_manifest(file, text):
 def test_another_kind(tmp_path):
     path = tmp_path / "d.safetensors"
     save_discriminator(path, tiny_discriminator())
-    assert_refused(path, "holds discriminator, a generator is needed")
+    assert_refused(path, "holds discriminator weights, generator weights are needed")
     save_generator(path, tiny_generator())
-    assert_refused(path, "holds generator, a discriminator is needed", load=load_discriminator)
+    assert_refused(path, "holds generator weights, discrim", load=load_discriminator)
 
 
 def test_a_safetensors_file_of_somebody_else(tmp_path):
@@ -384,8 +394,9 @@ def test_pruning_keeps_the_newest(tmp_path):
 # --- writing -----------------------------------------------------------------------------------
 
 
-def fails_after_some_bytes(value, path, *_, **__):
-    Path(path).write_bytes(b"half a file")
+def write_half(path, *_):
+    with open(path, "wb") as file:
+        file.write(b"half a file")
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
@@ -395,14 +406,14 @@ def test_a_failed_write_leaves_no_trace(tmp_path, monkeypatch, is_first):
     if not is_first:
         save_generator(path, tiny_generator())
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    monkeypatch.setattr(checkpoint, "save_file", fails_after_some_bytes)
+    monkeypatch.setattr(Path, "write_bytes", write_half)
     with pytest.raises(OSError, match="No space left"):
         save_generator(path, tiny_generator(seed=5))
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
 def test_a_failed_training_state_leaves_no_trace(folder, monkeypatch):
-    monkeypatch.setattr(torch, "save", fails_after_some_bytes)
+    monkeypatch.setattr(torch, "save", lambda value, path: write_half(path))
     for name in (folder.name, "state-000000004"):
         with pytest.raises(OSError, match="No space left"):
             save_training_state(folder.with_name(name), {"step": 4})
