@@ -3,6 +3,7 @@
 import hashlib
 
 import torch
+from torchvision.models.resnet import Bottleneck, ResNet
 
 from stylegan import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
 from stylegan.training import Trainer, TrainingConfig
@@ -54,3 +55,9 @@ def digest(value):
     else:
         content = repr(value).encode()
     return hashlib.sha256(type(value).__name__.encode() + content).hexdigest()
+
+
+def small_resnet(weights=None):
+    """ResNet-50's kind of network with a tenth of the weights: put it in `encoder.backbone`."""
+    assert weights is None, "nothing may be downloaded"
+    return ResNet(Bottleneck, [1, 1, 1, 1], width_per_group=8)
