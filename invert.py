@@ -79,8 +79,11 @@ def prepare(
     A = GreySmall(G.config.img_resolution, (y.shape[2], y.shape[3]))
     start = choose_start(encoder, generator, y, target)
     say(image, [*notes, *changes])
-    hashes = {"image": image_sha256, "generator": file_sha256(generator)}
-    hashes["encoder"] = file_sha256(encoder) if encoder else None
+    hashes = {
+        "image": image_sha256,
+        "generator": file_sha256(generator),
+        "encoder": file_sha256(encoder) if encoder else None,
+    }
     facts = {"sha256": hashes, "seed": seed, "notes": [*notes, *changes]}
     return Inverter(G, prior, A, y.to(target), start, InversionConfig(), seed), facts
 

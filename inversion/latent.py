@@ -73,8 +73,8 @@ class LatentPrior:
         values = values.clamp(min=EIGENVALUE_FLOOR * values[-1].item())
         root = (vectors * values.sqrt()) @ vectors.T
         inverse = (vectors * values.rsqrt()) @ vectors.T
-        tensors = (t.float().to(device) for t in (u.mean(0), root, inverse))
-        return cls(*tensors, num_ws=G.config.num_ws)
+        mean, root, inverse = (t.float().to(device) for t in (u.mean(0), root, inverse))
+        return cls(mean, root, inverse, num_ws=G.config.num_ws)
 
     @property
     def dim(self) -> int:
