@@ -1,6 +1,5 @@
 """Files of models: round trips, and every damaged, foreign or hostile file refused."""
 
-import errno
 import io
 import json
 import os
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hostile_files import Bomb, assert_refused, flip_bit, recorded_events, write_half
 from safetensors import safe_open
 from tiny_models import G_CONFIG, digest, tiny_discriminator, tiny_generator
 
@@ -20,12 +20,8 @@ from stylegan.checkpoint import (
     CheckpointError,
     file_sha256,
     load_discriminator,
-    load_training_state,
-    newest_training_state,
-    prune_training_states,
     save_discriminator,
     save_generator,
-    save_training_state,
     save_weights,
 )
 
@@ -43,19 +39,6 @@ def file(tmp_path, whole_file):
     path = tmp_path / "generator.safetensors"
     path.write_bytes(whole_file.read_bytes())
     return path
-
-
-def assert_refused(path, what, exit_code=65, load=load_generator):
-    with pytest.raises(CheckpointError, match=what) as caught:
-        load(path)
-    assert str(caught.value).startswith(f"{path}: ")
-    assert runtime.exit_code(caught.value.code) == exit_code
-
-
-def flip_bit(path, place):
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1 << (place % 8)
-    path.write_bytes(content)
 
 
 # --- round trips -------------------------------------------------------------------------------
@@ -257,16 +240,6 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
 # --- hostile pickles ---------------------------------------------------------------------------
 
 
-class Bomb:
-    """Unpickling it makes a file."""
-
-    def __init__(self, marker):
-        self.marker = marker
-
-    def __reduce__(self):
-        return os.mknod, (os.fspath(self.marker),)
-
-
 def pickled(payload):
     return pickle.dumps(payload)
 
@@ -291,113 +264,7 @@ def test_pickles_are_refused_and_never_run(tmp_path, name, is_torch):
     assert marker.exists(), "the bomb is a dud: the test shows nothing"
 
 
-def test_a_pickle_in_a_training_state_is_never_run(tmp_path):
-    marker, folder = tmp_path / "marker", tmp_path / "state-1"
-    save_training_state(folder, {"payload": Bomb(marker)})  # with a manifest that agrees
-    assert_refused(folder, "holds more than tensors", load=load_training_state)
-    assert not marker.exists()
-    torch.load(folder / "state.pt", weights_only=False)
-    assert marker.exists(), "the bomb is a dud: the test shows nothing"
-
-
-# --- training states ---------------------------------------------------------------------------
-
-STATE = {"step": 3, "x": torch.arange(1000.0), "nested": {0: {"y": torch.ones(2, 3)}}}
-
-
-@pytest.fixture
-def folder(tmp_path):
-    save_training_state(tmp_path / "run" / "state-000000003", STATE)
-    return tmp_path / "run" / "state-000000003"
-
-
-def test_training_state_comes_back_exactly(folder):
-    assert digest(load_training_state(folder)) == digest(STATE)
-    assert sorted(os.listdir(folder)) == ["MANIFEST.json", "state.pt"]
-    assert os.listdir(folder.parent) == [folder.name]
-    entry = json.loads((folder / "MANIFEST.json").read_text())["files"]["state.pt"]
-    content = (folder / "state.pt").read_bytes()
-    assert entry == {"bytes": len(content), "sha256": file_sha256(folder / "state.pt")}
-
-
-def test_every_flipped_bit_is_found(folder):
-    size = (folder / "state.pt").stat().st_size
-    for place in [0, *range(1, size, size // 30), size - 1]:
-        flip_bit(folder / "state.pt", place)
-        assert_refused(folder, "damaged", load=load_training_state)
-        flip_bit(folder / "state.pt", place)
-    load_training_state(folder)
-
-
-@pytest.mark.parametrize("keep", [0, 1, 100, -1])
-def test_truncated_training_state(folder, keep):
-    content = (folder / "state.pt").read_bytes()
-    (folder / "state.pt").write_bytes(content[:keep])
-    assert_refused(folder, "damaged", load=load_training_state)
-
-
-@pytest.mark.parametrize("name", ["state.pt", "MANIFEST.json"])
-def test_training_state_with_a_file_missing(folder, name):
-    (folder / name).unlink()
-    assert_refused(folder, "incomplete", load=load_training_state)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{}", "[]", "3", '{"files": []}', '{"files": {"state.pt": 1}}']
-)
-def test_damaged_manifest_of_a_training_state(folder, text):
-    (folder / "MANIFEST.json").write_text(text)
-    assert_refused(folder, "incomplete", load=load_training_state)
-
-
-def test_newest_state_is_taken_and_the_previous_where_it_is_damaged(folder, caplog):
-    newer = folder.with_name("state-000000010")
-    save_training_state(newer, {"step": 10})
-    assert newest_training_state(folder.parent) == {"step": 10}
-    flip_bit(newer / "state.pt", 40)
-    assert newest_training_state(folder.parent)["step"] == 3
-    assert str(newer) in caplog.text and "damaged" in caplog.text
-    flip_bit(folder / "state.pt", 40)
-    with pytest.raises(CheckpointError, match="damaged"):
-        newest_training_state(folder.parent)
-
-
-def test_a_run_without_a_state(tmp_path):
-    for run in (tmp_path, tmp_path / "nowhere"):
-        assert_refused(run, "no training state there", 66, load=newest_training_state)
-
-
-def test_half_written_states_are_not_states(folder):
-    folder.rename(folder.with_name(".tmp-" + folder.name))
-    assert_refused(folder.parent, "no training state there", 66, load=newest_training_state)
-
-
-def test_a_state_of_the_same_name_is_replaced(folder):
-    flip_bit(folder / "state.pt", 40)
-    save_training_state(folder, {"step": 4})
-    assert load_training_state(folder) == {"step": 4}
-    assert os.listdir(folder.parent) == [folder.name]
-
-
-def test_pruning_keeps_the_newest(tmp_path):
-    for step in (8, 9, 10, 100):
-        save_training_state(tmp_path / f"state-{step:09d}", {"step": step})
-    (tmp_path / "generator.safetensors").touch()
-    prune_training_states(tmp_path, keep=2)
-    assert sorted(os.listdir(tmp_path)) == [
-        "generator.safetensors",
-        "state-000000010",
-        "state-000000100",
-    ]
-
-
 # --- writing -----------------------------------------------------------------------------------
-
-
-def write_half(path, *_):
-    with open(path, "wb") as file:
-        file.write(b"half a file")
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 @pytest.mark.parametrize("is_first", [True, False])
@@ -412,33 +279,10 @@ def test_a_failed_write_leaves_no_trace(tmp_path, monkeypatch, is_first):
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
-def test_a_failed_training_state_leaves_no_trace(folder, monkeypatch):
-    monkeypatch.setattr(torch, "save", lambda value, path: write_half(path))
-    for name in (folder.name, "state-000000004"):
-        with pytest.raises(OSError, match="No space left"):
-            save_training_state(folder.with_name(name), {"step": 4})
-    assert os.listdir(folder.parent) == [folder.name]
-    assert load_training_state(folder)["step"] == 3
-
-
 def test_what_is_published_was_synced_first(tmp_path, monkeypatch):
     """A file must be on the disk before its name is, or a power cut leaves an empty one."""
-    events = []
-    real_fsync, real_replace, real_rename = os.fsync, os.replace, os.rename
-
-    def fsync(descriptor):
-        events.append("sync " + os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
-        real_fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    for name, real in (("replace", real_replace), ("rename", real_rename)):
-        monkeypatch.setattr(os, name, lambda a, b, real=real: (events.append("name"), real(a, b)))
+    events = recorded_events(monkeypatch)
     save_generator(tmp_path / "g.safetensors", tiny_generator())
     at = events.index("name")
-    assert any(e.startswith("sync .g.safetensors.tmp") for e in events[:at])
-    assert f"sync {tmp_path.name}" in events[at:]
-    events.clear()
-    save_training_state(tmp_path / "state-1", STATE)
-    at = events.index("name")
-    assert {"sync state.pt", "sync MANIFEST.json"} <= set(events[:at])
+    assert any(event.startswith("sync .g.safetensors.tmp") for event in events[:at])
     assert f"sync {tmp_path.name}" in events[at:]

@@ -1,0 +1,111 @@
+"""A training that was interrupted goes on exactly as the unbroken one."""
+
+import copy
+import os
+import signal
+
+import pytest
+from tiny_models import (
+    BATCH,
+    D_CONFIG,
+    digest,
+    real_batch,
+    tiny_discriminator,
+    tiny_generator,
+    tiny_trainer,
+)
+
+from stylegan.checkpoint import CheckpointError, load_training_state, save_training_state
+from stylegan.training import Trainer, TrainingConfig
+
+RECIPE = {"total_steps": 8, "anneal": 0.8, "r1_interval": 4}  # R1 in steps 0 and 4
+
+
+def advance(trainer, first, last):
+    for k in range(first, last):
+        trainer.step(real_batch(k))
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def straight():
+    """The digest after six steps."""
+    return digest(advance(tiny_trainer(**RECIPE), 0, 6).state_dict())
+
+
+@pytest.fixture(scope="module")
+def halfway():
+    return advance(tiny_trainer(**RECIPE), 0, 3).state_dict()
+
+
+@pytest.mark.parametrize("cut", [3, 4, 5])  # before the R1 step, just before, just after
+def test_resuming_is_bit_exact(tmp_path, straight, cut):
+    save_training_state(tmp_path / "state-0", advance(tiny_trainer(**RECIPE), 0, cut).state_dict())
+    fresh = tiny_trainer(seed=77, **RECIPE)
+    fresh.load_state_dict(load_training_state(tmp_path / "state-0"))
+    assert digest(advance(fresh, cut, 6).state_dict()) == straight
+
+
+@pytest.mark.parametrize("part", ["step_count", "G", "D", "G_ema", "g_opt", "d_opt"])
+def test_every_part_of_the_state_matters(halfway, straight, part):
+    fresh = tiny_trainer(seed=77, **RECIPE)
+    assert set(halfway) == {"step_count", "G", "D", "G_ema", "g_opt", "d_opt"}
+    with pytest.raises(CheckpointError, match=part):
+        fresh.load_state_dict({k: v for k, v in halfway.items() if k != part})
+    whole = copy.deepcopy(halfway)  # an optimiser goes on in the tensors it is given
+    fresh.load_state_dict({**whole, part: tiny_trainer(seed=77, **RECIPE).state_dict()[part]})
+    assert digest(advance(fresh, 3, 6).state_dict()) != straight
+
+
+def entries(state):
+    return [(part, key) for part in ("G", "D", "G_ema", "g_opt", "d_opt") for key in state[part]]
+
+
+def test_every_entry_of_the_state_matters(halfway):
+    """Each tensor of a network must be there; each entry of an optimiser changes the outcome."""
+    for part, key in entries(halfway):
+        damaged = {**halfway, part: {k: v for k, v in halfway[part].items() if k != key}}
+        fresh = tiny_trainer(seed=77, **RECIPE)
+        if part in ("G", "D", "G_ema"):
+            with pytest.raises(CheckpointError, match="made with other options"):
+                fresh.load_state_dict(damaged)
+        else:
+            fresh.load_state_dict(damaged)
+            assert digest(fresh.state_dict()) != digest(halfway)
+
+
+def test_state_of_other_networks_is_refused(halfway):
+    other = Trainer(
+        tiny_generator(),
+        tiny_discriminator(config=type(D_CONFIG)(img_resolution=16, channel_base=64)),
+        TrainingConfig(total_steps=8, batch=BATCH),
+    )
+    with pytest.raises(CheckpointError, match="made with other options") as caught:
+        other.load_state_dict(halfway)
+    assert caught.value.code == "E-MODEL-MISMATCH"
+
+
+def test_state_holds_no_first_moments(halfway):
+    for part in ("g_opt", "d_opt"):
+        assert {key for entry in halfway[part].values() for key in entry} == {"step", "exp_avg_sq"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_for_the_end_of_the_step(number):
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    trainer, unbroken = tiny_trainer(), advance(tiny_trainer(), 0, 1)
+
+    def interrupt(*_):
+        os.kill(os.getpid(), number)
+
+    trainer.d_opt.register_step_post_hook(interrupt)
+    for s in before:
+        signal.signal(s, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            trainer.step(real_batch(0))
+        assert all(signal.getsignal(s) is signal.default_int_handler for s in before)
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+    assert digest(trainer.state_dict()) == digest(unbroken.state_dict())

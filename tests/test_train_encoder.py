@@ -1,0 +1,239 @@
+"""train_encoder.py from end to end on a tiny generator."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from tiny_models import digest, small_resnet, tiny_generator
+
+import train_encoder
+from encoder import load_encoder
+from inversion.latent import LatentPrior
+from stylegan import load_generator
+from stylegan.checkpoint import file_sha256, load_training_state, save_generator
+
+FIGURES = {"step", "train_mse_v", "mse_w", "r2_w", "mse_v", "r2_v"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """A tenth of a ResNet-50, and 100 held-out renders instead of 2,000."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("encoder.backbone.resnet50", small_resnet)
+        patch.setattr(train_encoder, "NUM_HELD_OUT", 100)
+        yield
+
+
+@pytest.fixture(scope="module")
+def generator_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("generator") / "generator.safetensors"
+    save_generator(path, tiny_generator())
+    return path
+
+
+def invoke(*args):
+    args = [*map(str, args), "--batch", "4", "--fp32", "true"]
+    return CliRunner().invoke(train_encoder.main, args, prog_name="train_encoder.py")
+
+
+def training(generator_path, outdir, *more):
+    result = invoke("--generator", generator_path, "--outdir", outdir, *more)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def rows_of(folder):
+    return [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
+
+
+def assert_refused(result, code, exit_code, outdir=None):
+    assert result.exit_code == exit_code, result.output
+    [line] = [line for line in result.stderr.splitlines() if line.startswith("error")]
+    assert line.startswith(f"error[{code}]: ")
+    assert "Traceback" not in result.output
+    assert outdir is None or not outdir.exists()
+
+
+@pytest.fixture(scope="module")
+def run(generator_path, tmp_path_factory):
+    outdir = tmp_path_factory.mktemp("runs")
+    result = training(generator_path, outdir, "--steps", 3, "--eval-every", 2)
+    [folder] = outdir.iterdir()
+    return folder, result.stdout
+
+
+# --- a run -------------------------------------------------------------------------------------
+
+
+def test_run_folder(run):
+    folder, _ = run
+    assert folder.name == "00000-encoder-batch4"
+    assert sorted(os.listdir(folder)) == [
+        "curve.png",
+        "encoder.safetensors",
+        "log.txt",
+        "state-000000002",
+        "state-000000003",
+        "stats.jsonl",
+        "training_options.json",
+    ]
+    curve = Image.open(folder / "curve.png")
+    assert min(curve.size) >= 400 and len(np.unique(np.asarray(curve.convert("L")))) > 10
+
+
+def test_statistics(run):
+    folder, printed = run
+    rows = rows_of(folder)
+    assert [row["step"] for row in rows] == [2, 3]
+    assert all(set(row) == FIGURES for row in rows)
+    assert all(np.isfinite(list(row.values())).all() for row in rows)
+    assert all(row["mse_v"] > 0 and row["r2_v"] < 1 and row["r2_w"] < 1 for row in rows)
+    assert [line.split()[:2] for line in printed.splitlines()] == [["step", "2"], ["step", "3"]]
+    for name, value in rows[1].items():
+        assert name in ("step", "train_mse_v") or f"{name} {value:.4f}" in printed
+
+
+def test_figures_are_those_of_the_stored_encoder(run, generator_path):
+    """The last line of the statistics, computed again from the files."""
+    folder, _ = run
+    encoder = load_encoder(folder / "encoder.safetensors", generator_path)
+    G = load_generator(generator_path)
+    prior = LatentPrior.fit(G)
+    y, v = train_encoder.Renderer(G, prior, 0, "fp32").held_out_pairs()
+    with torch.no_grad():
+        errors = (v - encoder(y)).double().numpy()
+    row = rows_of(folder)[-1]
+    assert row["mse_v"] == pytest.approx(np.mean(errors**2), rel=1e-5)
+    spread = v.double().numpy() - v.double().numpy().mean(0)
+    assert row["r2_v"] == pytest.approx(1 - np.sum(errors**2) / np.sum(spread**2), rel=1e-4)
+    root = encoder.residual_sqrt_cov.double().numpy()
+    np.testing.assert_allclose(root @ root, errors.T @ errors / 100, rtol=1e-3, atol=1e-3)
+
+
+def test_encoder_belongs_to_its_generator(run, generator_path):
+    folder, _ = run
+    encoder = load_encoder(folder / "encoder.safetensors", generator_path)
+    assert encoder.config.generator_sha256 == file_sha256(generator_path)
+    assert (encoder.config.latent_dim, encoder.config.input_size) == (16, 32)
+
+
+# --- the pairs ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def renderer(generator_path):
+    G = load_generator(generator_path)
+    return train_encoder.Renderer(G, LatentPrior.fit(G, 5000), 0, "fp32")
+
+
+def test_pairs_are_small_grey_pictures_of_their_latents(renderer):
+    y, v = renderer.training_pairs(1, 3)
+    with torch.no_grad():
+        x = renderer.G.synthesis(renderer.prior.to_ws(v)).clamp(-1, 1).double().numpy()
+    luma = np.tensordot(x, [0.299, 0.587, 0.114], axes=([1], [0]))  # 16 pixels: nothing to reduce
+    assert y.shape == (3, 1, 16, 16) and v.shape == (3, 16)
+    assert np.abs(y[:, 0].numpy() - luma).max() <= 0.51 * 2 / 255  # rounded to 8 bits
+    levels = (y.double().numpy() + 1) * 127.5
+    assert np.abs(levels - np.rint(levels)).max() < 1e-3
+
+
+def test_reduced_pairs_agree_with_pillow(renderer):
+    y, v = renderer.training_pairs(2 * renderer.sizes.index(10), 2)
+    with torch.no_grad():
+        x = renderer.G.synthesis(renderer.prior.to_ws(v)).clamp(-1, 1).double().numpy()
+    for k in range(2):
+        luma = Image.fromarray(np.tensordot([0.299, 0.587, 0.114], x[k], 1).astype(np.float32))
+        small = np.asarray(luma.resize((10, 10), Image.Resampling.BICUBIC)).clip(-1, 1)
+        assert np.abs(y[k, 0].numpy() - small).max() <= 0.51 * 2 / 255
+
+
+def test_every_size_is_trained_and_half_the_steps_have_the_native_one(renderer):
+    sizes = [renderer.training_pairs(step, 1)[0].shape[-1] for step in range(28)]
+    assert set(sizes) == set(renderer.sizes) == {8, 10, 12, 14, 16}
+    assert all(size == 16 for size in sizes[1::2])
+
+
+def test_pairs_depend_on_seed_and_step_alone(renderer):
+    def drawn(seed, step):
+        other = train_encoder.Renderer(renderer.G, renderer.prior, seed, "fp32")
+        return digest(list(other.training_pairs(step, 2)))
+
+    assert drawn(0, 5) == drawn(0, 5)
+    assert len({drawn(0, 5), drawn(0, 7), drawn(1, 5)}) == 3
+    held_out = renderer.held_out_pairs()[1]
+    trained = torch.cat([renderer.training_pairs(step, 4)[1] for step in range(20)])
+    assert torch.cdist(held_out, trained).min() > 0.1, "a held-out latent was trained on"
+    assert len(held_out) == 100 and torch.cdist(held_out, held_out).fill_diagonal_(1).min() > 0.1
+
+
+# --- resuming ----------------------------------------------------------------------------------
+
+
+def interrupted(generator_path, outdir, monkeypatch, at, *more):
+    """Train, pressing Ctrl-C after `at` steps."""
+    honest = train_encoder.Reporter.observe
+
+    def observe(self, step, loss):
+        honest(self, step, loss)
+        if step == at:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_encoder.Reporter, "observe", observe)
+        result = invoke("--generator", generator_path, "--outdir", outdir, *more)
+    assert result.exit_code == 130 and result.stderr.endswith("interrupted\n")
+
+
+def test_resuming_is_bit_exact(generator_path, tmp_path, monkeypatch):
+    more = ["--steps", 3, "--eval-every", 3, "--seed", 5]
+    training(generator_path, tmp_path / "straight", *more)
+    interrupted(generator_path, tmp_path / "parts", monkeypatch, 2, *more)
+    [straight], [parts] = (tmp_path / "straight").iterdir(), (tmp_path / "parts").iterdir()
+    assert [row["step"] for row in rows_of(parts)] == [2]
+    training(generator_path, tmp_path / "parts", *more, "--resume", parts)
+    expected, found = (load_training_state(p / "state-000000003") for p in (straight, parts))
+    assert digest(found) == digest(expected)
+    assert len(list((tmp_path / "parts").iterdir())) == 1, "a second run folder"
+    last, again = rows_of(straight)[-1], rows_of(parts)[-1]
+    assert {k: again[k] for k in FIGURES - {"train_mse_v"}} == {
+        k: last[k] for k in FIGURES - {"train_mse_v"}
+    }
+
+
+def test_resuming_something_else_is_refused(run, generator_path, tmp_path):
+    folder, _ = run
+    other = tmp_path / "other.safetensors"
+    save_generator(other, tiny_generator(seed=8))
+    before = digest((folder / "stats.jsonl").read_text())
+    result = invoke("--generator", other, "--steps", 5, "--resume", folder)
+    assert_refused(result, "E-MODEL-MISMATCH", 76)
+    result = invoke("--generator", generator_path, "--steps", 5, "--resume", tmp_path)
+    assert_refused(result, "E-MODEL-MISSING", 66)
+    assert digest((folder / "stats.jsonl").read_text()) == before
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+
+def test_wrong_generator(tmp_path, run):
+    outdir = tmp_path / "runs"
+    (tmp_path / "note.txt").write_text("not a model")
+    for path, code, exit_code in [
+        (tmp_path / "nothing.safetensors", "E-MODEL-MISSING", 66),
+        (tmp_path / "note.txt", "E-MODEL", 65),
+        (run[0] / "encoder.safetensors", "E-MODEL", 65),
+    ]:
+        result = invoke("--generator", path, "--outdir", outdir, "--steps", 1)
+        assert_refused(result, code, exit_code, outdir)
+        assert str(path) in result.stderr
+
+
+@pytest.mark.parametrize("change", [["--batch", "1"], ["--lr", "0"], ["--steps", "abc"], ["--x"]])
+def test_usage_errors(tmp_path, change):
+    outdir = tmp_path / "runs"
+    args = ["--generator", str(tmp_path / "none"), "--outdir", str(outdir), *change]
+    assert_refused(CliRunner().invoke(train_encoder.main, args), "E-USAGE", 2, outdir)

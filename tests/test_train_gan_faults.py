@@ -1,0 +1,162 @@
+"""train_gan.py when something is wrong: one line, the right code, nothing half written."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from train_gan_case import ROOT, TINY, assert_refused, invoke, make_pictures, training
+
+import train_gan
+from stylegan import checkpoint, load_generator
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_pictures(tmp_path_factory.mktemp("data") / "faces.zip")
+
+
+def test_dry_run_writes_nothing(data, tmp_path):
+    result = training(data, tmp_path / "runs", "--steps", 4, "-n")
+    assert not (tmp_path / "runs").exists()
+    shown = json.loads(result.stdout)
+    assert shown["img_resolution"] == 16 and shown["margin_size"] == 4 and shown["batch"] == 4
+
+
+def test_configuration_r_has_twice_the_channels(data):
+    shown = json.loads(invoke("--data", data, "--cfg", "r", "-n").stdout)
+    assert (shown["channel_base"], shown["channel_max"]) == (65536, 1024)
+    assert (shown["conv_kernel"], shown["use_radial_filters"]) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("batch", "given", "expected"), [(32, None, 2 / 256), (8, None, 8 / 256), (8, 3.5, 3.5)]
+)
+def test_gamma_follows_resolution_and_batch(batch, given, expected):
+    """2 (res / 256)^2 32 / batch at 16 pixels."""
+    context = train_gan.main.make_context("x", ["--data", "x"])
+    options = context.params | {
+        "batch": batch,
+        "gamma": given,
+        "steps": None,
+        "kimg": 1,
+        "fp32": True,
+    }
+    config = train_gan.training_config(options, 16)
+    assert config.gamma == pytest.approx(expected)
+    assert config.total_steps == round(1000 / batch)
+    assert config.ema_kimg == pytest.approx(batch * 10 / 32)
+
+
+def test_wrong_data(tmp_path):
+    outdir = tmp_path / "runs"
+    (tmp_path / "note.txt").write_text("not a zip")
+    (tmp_path / "empty").mkdir()
+    for name, code, exit_code in [
+        ("nothing.zip", "E-DATA-MISSING", 66),
+        ("note.txt", "E-DATA-ZIP", 65),
+        ("empty", "E-DATA-EMPTY", 65),
+    ]:
+        result = invoke("--data", tmp_path / name, "--outdir", outdir, *TINY)
+        assert_refused(result, code, exit_code, outdir)
+        assert str(tmp_path / name) in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (["--first-cutoff", 8], "first_cutoff is 8"),
+        (["--first-stopband", 1], "first_stopband is 1"),
+        (["--batch", 6], "batch of 6: not divisible"),
+    ],
+)
+def test_options_that_do_not_fit_together(data, tmp_path, change, said):
+    result = invoke("--data", data, "--outdir", tmp_path / "runs", *TINY, *change)
+    assert_refused(result, "E-CONFIG", 78, tmp_path / "runs")
+    assert said in result.stderr
+
+
+def test_pictures_of_a_size_no_generator_has(tmp_path):
+    pixels = np.zeros((12, 12, 3), np.uint8)
+    (tmp_path / "set").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "set" / "a.png")
+    result = invoke("--data", tmp_path / "set", "--outdir", tmp_path / "runs", *TINY)
+    assert_refused(result, "E-CONFIG", 78, tmp_path / "runs")
+    assert "12" in result.stderr
+
+
+def test_a_damaged_picture_ends_the_run_with_its_name(tmp_path):
+    path = make_pictures(tmp_path / "faces.zip", count=8)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 20] = bytes(20)
+    path.write_bytes(content)
+    result = invoke("--data", path, "--outdir", tmp_path / "runs", *TINY, "--steps", 4)
+    assert_refused(result, "E-DATA-MEMBER", 65)
+    assert re.search(r"img0000000\d\.png", result.stderr)
+
+
+def test_weights_that_are_not_finite_are_not_published(data, tmp_path, monkeypatch):
+    from stylegan.training import Trainer
+
+    honest = Trainer.step
+
+    def poisoned(self, reals):
+        step = honest(self, reals)
+        if self.step_count == 2:
+            with torch.no_grad():
+                self.G_ema.synthesis.layers[0].bias[0] = float("nan")
+        return step
+
+    monkeypatch.setattr(Trainer, "step", poisoned)
+    more = ["--steps", 2, "--tick", 0.004, "--snap", 1]
+    result = invoke("--data", data, "--outdir", tmp_path, *TINY, *more)
+    assert_refused(result, "E-TRAIN-NAN", 79)
+    [folder] = tmp_path.iterdir()
+    assert [p.name for p in folder.glob("state-*")] == ["state-000000001"]
+    load_generator(folder / "generator.safetensors")
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_last_state(data, tmp_path, monkeypatch):
+    training(data, tmp_path, "--steps", 2)
+    [folder] = tmp_path.iterdir()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "generator.safetensors")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    result = invoke("--data", data, *TINY, "--steps", 3, "--resume", folder)
+    assert_refused(result, "E-IO-FULL", 74)
+    assert [p.name for p in folder.glob("state-*")] == ["state-000000002"]
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ["--batch", "abc"],
+        ["--batch", "0"],
+        ["--gamma", "-1"],
+        ["--steps", "0"],
+        ["--cfg", "x"],
+        ["--anneal", "1.5"],
+        ["--colour", "1"],
+    ],
+)
+def test_usage_errors(tmp_path, change):
+    started = time.monotonic()
+    result = invoke("--data", tmp_path / "none", "--outdir", tmp_path / "runs", *change)
+    assert_refused(result, "E-USAGE", 2, tmp_path / "runs")
+    assert time.monotonic() - started < 1
+
+
+def test_usage_errors_do_not_load_torch():
+    code = "import sys, train_gan\ntry: train_gan.main(['--batch', 'abc'])\n"
+    code += "except SystemExit as e: sys.exit(e.code if 'torch' not in sys.modules else 99)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=60)
+    assert done.returncode == 2, done.stderr
