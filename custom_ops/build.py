@@ -1,7 +1,6 @@
 """Compile the C++ kernels on first use, keep them in the user's cache folder, load them."""
 
 import ctypes
-import fcntl
 import hashlib
 import logging
 import os
@@ -115,7 +114,7 @@ def _find_compiler() -> str:
 
 def _cache_folder() -> Path:
     """The private cache folder; OSError if it cannot be made or somebody else could write to it."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     folder = Path(base) / "irodori" / "ops"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.stat()
@@ -154,6 +153,8 @@ def _link_flags() -> list[str]:
 @contextmanager
 def _file_lock(path: Path) -> Iterator[None]:
     """Hold `path` against other processes; the system frees it when its holder dies."""
+    import fcntl  # here, so that the package can be imported where this module does not exist
+
     with path.open("w") as file:
         deadline = time.monotonic() + LOCK_SECONDS
         while True:

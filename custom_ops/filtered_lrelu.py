@@ -87,7 +87,8 @@ def _use_cpu(
     up: int,
     down: int,
 ) -> bool:
-    if wish == "ref":
+    filters = fu is not None or fd is not None or max(up, down) > 1
+    if wish == "ref" or (wish == "auto" and not filters):  # nothing to filter: `ref` is as fast
         return False
     gap = _not_covered(x, fu, fd, up, down) or _transformed(x, b)
     if gap and impl == "cpu":
