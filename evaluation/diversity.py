@@ -47,7 +47,7 @@ def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
     a1, a2 = (1 + g) * a1, (1 + g) * a2  # (5)
     c1, c2 = torch.hypot(a1, b1), torch.hypot(a2, b2)  # (6)
     h1, h2 = _hue(a1, b1), _hue(a2, b2)  # (7)
-    dh, h_mean = _hue_difference_and_mean(h1, h2, c1 * c2 == 0)
+    dh, h_mean = _hue_difference_and_mean(h1, h2)
     dl, dc = l2 - l1, c2 - c1  # (8), (9)
     dh_term = 2 * (c1 * c2).sqrt() * torch.sin(dh / 2)  # (11)
     l_mean, c_mean = (l1 + l2) / 2, (c1 + c2) / 2  # (12), (13)
@@ -73,14 +73,15 @@ def _hue(a: Tensor, b: Tensor) -> Tensor:
     return torch.atan2(b, a) % (2 * math.pi)
 
 
-def _hue_difference_and_mean(h1: Tensor, h2: Tensor, is_grey: Tensor) -> tuple[Tensor, Tensor]:
-    """Equations (10) and (14): the shorter way round, and the angle halfway along it."""
-    d = h2 - h1
+def _hue_difference_and_mean(h1: Tensor, h2: Tensor) -> tuple[Tensor, Tensor]:
+    """Equations (10) and (14): the shorter way round, and the angle halfway along it.
+
+    Their special cases for grey are left out: there (11) is 0 whatever the hues.
+    """
+    d, mean = h2 - h1, (h1 + h2) / 2
     wraps = d.abs() > math.pi
-    dh = torch.where(wraps, d - d.sign() * 2 * math.pi, d).where(~is_grey, 0.0)
-    mean = (h1 + h2) / 2
-    mean = torch.where(wraps, (mean + math.pi) % (2 * math.pi), mean)
-    return dh, torch.where(is_grey, h1 + h2, mean)
+    dh = torch.where(wraps, d - d.sign() * 2 * math.pi, d)
+    return dh, torch.where(wraps, (mean + math.pi) % (2 * math.pi), mean)
 
 
 def _hue_weight(h: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from inversion.operators import GreySmall, MeasurementError
 from inversion.project import PATIENCE, Projection, project, round_keeping_luma
+from tests.inversion.pictures import G, ink, input_of, measure, smooth, to_bytes
 
-G = np.array([0.299, 0.587, 0.114])
 SIZES = [(64, n) for n in (16, 24, 32, 48, 56, 64)] + [(256, 32)]
 SLOW_SIZES = [(256, 64), (256, 224)]
 
@@ -25,48 +25,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def smooth(n: int, side: int, seed: int, spread: float = 0.5) -> Tensor:
-    """Blurry coloured pictures [n, 3, side, side]; spread 1.5 clips a third of the values."""
-    generator = torch.Generator().manual_seed(seed)
-    coarse = spread * torch.randn(n, 3, 6, 6, generator=generator)
-    return F.interpolate(coarse, size=(side, side), mode="bicubic").clamp(-1, 1)
-
-
-def ink(side: int, seed: int) -> Tensor:
-    """Black strokes and dots with soft edges on white paper [1, 3, side, side]."""
-    rng = np.random.default_rng(seed)
-    v, u = np.mgrid[0:side, 0:side] / side
-    distance = np.full((side, side), np.inf)
-    for _ in range(8):
-        (a, b, c, d), width = rng.uniform(0, 1, 4), rng.uniform(0.01, 0.04)
-        t = np.clip(((u - a) * (c - a) + (v - b) * (d - b)) / ((c - a) ** 2 + (d - b) ** 2), 0, 1)
-        stroke = np.hypot(u - a - t * (c - a), v - b - t * (d - b)) - width
-        distance = np.minimum(distance, stroke)
-    grey = np.clip(distance * side + 0.5, 0, 1) * 2 - 1
-    return torch.from_numpy(grey.astype(np.float32)).expand(1, 3, -1, -1)
-
-
-def to_bytes(pixels: Tensor) -> np.ndarray:
-    """Return [N, H, W, 3] uint8, checking that the values lie on the 8-bit grid."""
-    levels = (pixels.double().numpy() + 1) * 127.5
-    assert np.abs(levels - levels.round()).max() < 1e-4
-    assert levels.round().min() >= 0 and levels.round().max() <= 255
-    return levels.round().astype(np.uint8).transpose(0, 2, 3, 1)
-
-
-def measure(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Make [H, W, 3] uint8 grey and small by numpy and Pillow, as an 8-bit file holds it."""
-    luma = Image.fromarray((picture.astype(np.float64) @ G).astype(np.float32))
-    small = np.asarray(luma.resize(size[::-1], Image.Resampling.BICUBIC))
-    return np.clip(np.round(small), 0, 255).astype(int)
-
-
-def input_of(picture: Tensor, size: tuple[int, int]) -> tuple[Tensor, np.ndarray]:
-    """Return an 8-bit input made of a picture [1, 3, R, R], scaled [1, 1, h, w] and in levels."""
-    levels = measure(to_bytes(((picture + 1) * 127.5).round() / 127.5 - 1)[0], size)
-    return torch.from_numpy(levels / 127.5 - 1).float()[None, None], levels
 
 
 def differences(found: Projection, levels: np.ndarray) -> np.ndarray:
@@ -248,6 +206,18 @@ def test_what_no_picture_reproduces_stops_and_is_marked(kind: str) -> None:
     assert (found.residual_rms_255.numpy() < 0.95 * naive_rms).all()
 
 
+def test_more_rounds_never_make_it_worse() -> None:
+    A = GreySmall(64, (32, 32))
+    levels = infeasible_inputs()["noise"]
+    y = torch.from_numpy(levels / 127.5 - 1).float()[None, None]
+    x = smooth(1, 64, 1)
+    rms = [
+        float(project(x, y, A, max_rounds=n).residual_rms_255)
+        for n in (0, 1, 3, 6, 12, 20, 26, 27, 28)
+    ]
+    assert rms == sorted(rms, reverse=True) and rms[-1] < rms[3] < rms[0]
+
+
 def test_rounds_are_limited() -> None:
     A = GreySmall(64, (32, 32))
     y, _ = input_of(ink(64, 1), A.size)
@@ -272,6 +242,18 @@ def test_rounding_takes_the_best_of_floor_and_ceil() -> None:
         assert any(np.array_equal(rounded, o) for o in options)
         cost = (G @ (rounded - value)) ** 2 + 0.03 * ((rounded - value) ** 2).sum()
         assert cost == pytest.approx(min(costs), abs=1e-12)
+
+
+def test_values_beyond_the_range_count_as_its_ends() -> None:
+    """A generator overshoots; what is corrected is the picture one would see."""
+    A = GreySmall(64, (32, 32))
+    y, _ = input_of(smooth(1, 64, 1), A.size)
+    x = 2 * smooth(1, 64, 2)
+    wide, clipped = project(x, y, A), project(x.clamp(-1, 1), y, A)
+    assert torch.equal(wide.pixels, clipped.pixels)
+    difference = (wide.pixels - x.clamp(-1, 1)).double() * 127.5
+    rms = difference.square().mean().sqrt().item()
+    assert wide.correction_rms_255.item() == pytest.approx(rms, rel=1e-4)
 
 
 def test_arguments_stay_as_they_are_and_the_type_is_kept() -> None:
