@@ -67,11 +67,12 @@ def prepare(
     from inversion.pipeline import Inverter
     from stylegan import load_generator
     from stylegan.checkpoint import file_sha256
+    from stylegan.generator import native_precision
 
     y, notes, image_sha256 = load_measurement(image)
     if generator is None:
         generator = PRETRAINED / "generator.safetensors"
-        encoder = encoder or PRETRAINED / "encoder.safetensors"
+        encoder = encoder or next(PRETRAINED.glob("encoder.safetensors"), None)
     target = pick_device(device)
     G = load_generator(generator, target)
     y, changes = fit_measurement(y, G.config.img_resolution, size)
@@ -85,7 +86,8 @@ def prepare(
         "encoder": file_sha256(encoder) if encoder else None,
     }
     facts = {"sha256": hashes, "seed": seed, "notes": [*notes, *changes]}
-    return Inverter(G, prior, A, y.to(target), start, InversionConfig(), seed), facts
+    config = InversionConfig(precision=native_precision())
+    return Inverter(G, prior, A, y.to(target), start, config, seed), facts
 
 
 def say(image: Path, notes: list[str]) -> None:

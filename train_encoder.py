@@ -61,7 +61,7 @@ def main(**options: Any) -> None:
     from inversion.latent import LatentPrior
     from stylegan import load_generator
     from stylegan.checkpoint import file_sha256
-    from stylegan.training import native_precision
+    from stylegan.generator import native_precision
 
     G = load_generator(options["generator"])
     prior = LatentPrior.fit(G)

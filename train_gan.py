@@ -134,7 +134,8 @@ def generator_config(options: dict[str, Any], resolution: int) -> GeneratorConfi
 
 def training_config(options: dict[str, Any], resolution: int) -> TrainingConfig:
     """Return the recipe that the options describe."""
-    from stylegan.training import TrainingConfig, native_precision
+    from stylegan.generator import native_precision
+    from stylegan.training import TrainingConfig
 
     batch, gamma = options["batch"], options["gamma"]
     if gamma is None:

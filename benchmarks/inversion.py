@@ -1,6 +1,6 @@
 """How well candidates agree with drawn faces that no training has seen, before projection.
 
-    python benchmarks/inversion.py --faces 20 --json runs/inversion.json
+    python -m benchmarks.inversion --faces 20 --json runs/inversion.json
 
 Prints one line per face and the medians: the RMS of A G(ws) - y over candidates and over random
 samples of G, the correction that projection made, and the colour distance between candidates.

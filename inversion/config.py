@@ -11,11 +11,11 @@ class InversionConfig:
         ValueError: a value is out of range.
     """
 
-    num_steps: int = 120  # optimiser steps per candidate
-    lr: float = 0.08  # peak step size of Adam in v, in prior standard deviations
+    num_steps: int = 300  # optimiser steps per candidate
+    lr: float = 0.2  # peak step size of Adam in v, in prior standard deviations
     tau: float = 0.06  # standard deviation of the picture's own error, per pixel and colour
     sigma: float = 0.03  # standard deviation of the measurement, 0.03 = 4 grey levels
-    delta_std: float = 0.3  # prior standard deviation of each layer's own share of the latent
+    delta_std: float = 0.5  # prior standard deviation of each layer's own share of the latent
     chunk: int = 4  # candidates solved together; always this many, so that none depends on K
     precision: str = "fp32"  # of the steps; the picture itself is always float32
 

@@ -12,6 +12,13 @@ from stylegan.layers import FourierInput, Linear, SynthesisLayer, normalize_seco
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def native_precision(fp32: bool | None = None) -> str:
+    """Return 'fp32' if asked for, 'bf16' if refused, else 'bf16' where the CPU computes it."""
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    has_bf16 = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
+    return "fp32" if fp32 or (fp32 is None and not has_bf16) else "bf16"
+
+
 class Mapping(nn.Module):
     """Map latents z to intermediate latents w (Karras et al. 2019, section 2)."""
 

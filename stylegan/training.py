@@ -19,13 +19,6 @@ from stylegan.losses import discriminator_loss, generator_loss, r1_penalty
 from stylegan.seeding import derive_generator
 
 
-def native_precision(fp32: bool | None = None) -> str:
-    """Return 'fp32' if asked for, 'bf16' if refused, else 'bf16' where the CPU computes it."""
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    has_bf16 = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
-    return "fp32" if fp32 or (fp32 is None and not has_bf16) else "bf16"
-
-
 @dataclass(frozen=True)
 class TrainingConfig:
     """The recipe of one run. One step is one batch of real pictures.

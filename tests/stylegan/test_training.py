@@ -15,7 +15,8 @@ from tiny_models import (
 )
 
 from stylegan.config import ConfigError
-from stylegan.training import TrainingConfig, native_precision, train
+from stylegan.generator import native_precision
+from stylegan.training import TrainingConfig, train
 
 R1_STEPS = 33
 
