@@ -87,6 +87,5 @@ def load_encoder(path: Path | str, generator_path: Path | str) -> Encoder:
             "E-MODEL-MISMATCH",
         )
     encoder = Encoder(config)
-    state = {n: v.long() if n.endswith("num_batches_tracked") else v for n, v in state.items()}
     load_state_strictly(encoder, state, Path(path))
     return encoder.eval().requires_grad_(False)
