@@ -100,8 +100,8 @@ struct Worker {
       case 4: up_row<4, mode>(up_x, line, row, mask + mid_first, act); break;
       default: up_row<1, mode>(up_x, line, row, mask + mid_first, act);
     }
-    // Groups may reach over the edges of the picture. In a derivative, where columns out there are
-    // read, these bits turn them into the zeros that they have to be.
+    // Groups may reach over the edges. What they make there is never read: forward, no tap goes
+    // beyond mid; backward, it is zero. It is cleared so that equal calls leave equal masks.
     if (mode == kForwardSave) {
       std::fill(mask - kMargin, mask, 0u);
       std::fill(mask + call.x.mid, mask + call.x.mid + kMargin, 0u);
