@@ -68,6 +68,7 @@ def test_pictures_agree_by_independent_arithmetic(side: int, n: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("side", "n"), SLOW_SIZES)
 def test_large_pictures_agree_by_independent_arithmetic(side: int, n: int) -> None:
     check_agreement(side, n)
