@@ -136,7 +136,7 @@ def open_run(options: dict[str, Any], trainer: EncoderTrainer) -> Path:
         text = json.dumps(options, indent=1, default=str)
         (run / "training_options.json").write_text(text + "\n")
         return run
-    from stylegan.checkpoint import newest_training_state
+    from stylegan.training_state import newest_training_state
 
     trainer.load_state_dict(newest_training_state(run))
     return run
@@ -187,7 +187,7 @@ class Reporter:
 
     def _write_weights(self, result: HeldOut) -> None:
         from encoder.model import save_encoder
-        from stylegan.checkpoint import prune_training_states, save_training_state
+        from stylegan.training_state import prune_training_states, save_training_state
 
         encoder: Encoder = self.trainer.encoder
         facts = {"trained_steps": self.trainer.step_count, **dataclasses.asdict(result)}

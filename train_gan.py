@@ -183,7 +183,8 @@ def open_run(options: dict[str, Any], name: str, trainer: Trainer, data_digest: 
         text = json.dumps(options, indent=1, default=str)
         (run / "training_options.json").write_text(text + "\n")
         return run
-    from stylegan.checkpoint import CheckpointError, newest_training_state
+    from stylegan.checkpoint import CheckpointError
+    from stylegan.training_state import newest_training_state
 
     state = newest_training_state(run)
     if state["data_digest"] != data_digest:
@@ -267,7 +268,8 @@ class Reporter:
 
     def snapshot(self) -> None:
         """Write samples, weights of the averaged generator and the training state."""
-        from stylegan.checkpoint import prune_training_states, save_generator, save_training_state
+        from stylegan.checkpoint import save_generator
+        from stylegan.training_state import prune_training_states, save_training_state
 
         trainer, kimg = self.trainer, f"{self.trainer.num_images // 1000:06d}"
         facts: dict[str, Any] = {

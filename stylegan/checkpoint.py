@@ -1,12 +1,9 @@
-"""Files of a generator: release weights as safetensors, training state as a checked folder."""
+"""Release weights: safetensors files that carry the configuration they belong to."""
 
 import contextlib
 import hashlib
 import json
-import logging
 import os
-import pickle
-import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,12 +18,10 @@ from stylegan.config import DiscriminatorConfig, GeneratorConfig
 from stylegan.discriminator import Discriminator
 from stylegan.generator import Generator
 
-_log = logging.getLogger(__name__)
 Config = TypeVar("Config")
 
 FORMAT_VERSION = 1
 MAX_BYTES = 8 << 30
-MANIFEST = "MANIFEST.json"
 
 
 class CheckpointError(ValueError):
@@ -39,11 +34,15 @@ class CheckpointError(ValueError):
 
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -57,9 +56,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex[:8]}")
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         os.replace(temporary, path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -224,74 +223,3 @@ def load_discriminator(path: Path | str) -> Discriminator:
     D = Discriminator(config_from(metadata, DiscriminatorConfig, Path(path)))
     load_state_strictly(D, state, Path(path))
     return D.eval()
-
-
-def save_training_state(folder: Path, state: dict[str, Any]) -> None:
-    """Write `state` (tensors and plain types) as a folder that appears only when complete.
-
-    `state.pt` and `MANIFEST.json` (size, SHA-256) are written into a temporary folder, synced,
-    and the folder renamed. A folder of that name is replaced.
-    """
-    folder = Path(folder)
-    temporary = folder.with_name(f".tmp-{folder.name}-{uuid.uuid4().hex[:8]}")
-    temporary.mkdir(parents=True)
-    try:
-        file = temporary / "state.pt"
-        torch.save(state, file)
-        entry = {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
-        (temporary / MANIFEST).write_text(json.dumps({"files": {"state.pt": entry}}, indent=1))
-        for path in (file, temporary / MANIFEST, temporary):
-            _sync(path)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.rename(temporary, folder)
-        _sync(folder.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def load_training_state(folder: Path) -> dict[str, Any]:
-    """Read a training state after checking its size and SHA-256.
-
-    Raises:
-        CheckpointError: incomplete or damaged.
-    """
-    folder = Path(folder)
-    file = folder / "state.pt"
-    try:
-        entry = json.loads((folder / MANIFEST).read_text())["files"]["state.pt"]
-        intact = file.stat().st_size == entry["bytes"] and file_sha256(file) == entry["sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"{folder}: training state is incomplete ({error}). Remove it."
-        raise CheckpointError(message) from error
-    if not intact:
-        message = f"{folder}: training state is damaged (its SHA-256 differs). Remove it."
-        raise CheckpointError(message)
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        message = f"{folder}: training state holds more than tensors and plain values. Remove it."
-        raise CheckpointError(message) from error
-
-
-def newest_training_state(run: Path) -> dict[str, Any]:
-    """Read the newest training state of a run folder that is not damaged.
-
-    Raises:
-        CheckpointError: there is none, or all are damaged.
-    """
-    damage = CheckpointError(
-        f"{run}: no training state there. Give a run folder to --resume.", "E-MODEL-MISSING"
-    )
-    for folder in sorted(Path(run).glob("state-*"), reverse=True):
-        try:
-            return load_training_state(folder)
-        except CheckpointError as error:
-            _log.warning("%s Trying an older one.", error)
-            damage = error
-    raise damage
-
-
-def prune_training_states(run: Path, keep: int) -> None:
-    """Remove all but the newest `keep` training states of a run."""
-    for folder in sorted(Path(run).glob("state-*"))[:-keep]:
-        shutil.rmtree(folder)

@@ -14,7 +14,8 @@ import train_encoder
 from encoder import load_encoder
 from inversion.latent import LatentPrior
 from stylegan import load_generator
-from stylegan.checkpoint import file_sha256, load_training_state, save_generator
+from stylegan.checkpoint import file_sha256, save_generator
+from stylegan.training_state import load_training_state
 
 FIGURES = {"step", "train_mse_v", "mse_w", "r2_w", "mse_v", "r2_v"}
 

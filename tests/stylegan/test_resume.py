@@ -15,8 +15,9 @@ from tiny_models import (
     tiny_trainer,
 )
 
-from stylegan.checkpoint import CheckpointError, load_training_state, save_training_state
+from stylegan.checkpoint import CheckpointError
 from stylegan.training import Trainer, TrainingConfig
+from stylegan.training_state import load_training_state, save_training_state
 
 RECIPE = {"total_steps": 8, "anneal": 0.8, "r1_interval": 4}  # R1 in steps 0 and 4
 

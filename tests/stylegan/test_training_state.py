@@ -8,9 +8,8 @@ import torch
 from hostile_files import Bomb, assert_refused, flip_bit, recorded_events, write_half
 from tiny_models import digest
 
-from stylegan.checkpoint import (
-    CheckpointError,
-    file_sha256,
+from stylegan.checkpoint import CheckpointError, file_sha256
+from stylegan.training_state import (
     load_training_state,
     newest_training_state,
     prune_training_states,
