@@ -1,12 +1,7 @@
 """What every verb shares: the error boundary and exit codes, folders, log lines, versions.
 
-For the scripts at the root; no package imports it. It imports only the standard library and
-click, so a verb whose own imports are lazy answers `--help` and usage errors at once:
-
-    @click.command(cls=runtime.Verb)
-    @click.option("--image", type=runtime.UserPath(), required=True)
-    def invert(image: Path) -> None:
-        from inversion import pipeline  # torch is imported here, not at the top
+For the scripts at the root (`@click.command(cls=runtime.Verb)`); no package imports it. It
+imports only the standard library and click: a verb whose own imports are lazy answers at once.
 """
 
 from __future__ import annotations
@@ -228,12 +223,15 @@ class UserPath(click.Path):
 
 
 def default_outdir(image: Path) -> Path:
-    """Return `out/<stem of image>`, the stem made safe and short enough for a folder's name."""
+    """Return `out/<stem of image>`, the stem made safe and short."""
     return Path("out") / (re.sub(r"[^\w.+ -]", "_", image.stem)[:64].lstrip(".") or "image")
 
 
 def next_free_folder(path: Path) -> Path:
     """Return `path`, or the first of `path-2`, `path-3`, ... that does not exist."""
+    path = path if path.name not in ("", "..") else path.resolve()
+    if not path.name:
+        raise OutputError(f"{path}: is the root folder. Choose another with --outdir.")
     names = itertools.chain([path.name], (f"{path.name}-{k}" for k in itertools.count(2)))
     return next(path.with_name(n) for n in names if not os.path.lexists(path.with_name(n)))
 

@@ -18,8 +18,8 @@ class State:
 
 
 def step_size(lr: float, progress: float, rise: float = 0.05) -> float:
-    """Return the step size at `progress` in [0, 1]: a short rise, then a half cosine to 0."""
-    return lr * min(1.0, (progress + 1e-9) / rise) * (1 + math.cos(math.pi * progress)) / 2
+    """Return the step size at `progress` in (0, 1]: a short rise, then a half cosine to 0."""
+    return lr * min(1.0, progress / rise) * (1 + math.cos(math.pi * progress)) / 2
 
 
 def minimize(
@@ -45,4 +45,4 @@ def minimize(
         m = m.lerp(grad, 1 - 0.9)
         s = s.lerp(grad.square(), 1 - 0.99)
         scale = math.sqrt(1 - 0.99 ** (step + 1)) / (1 - 0.9 ** (step + 1))
-        x = x - step_size(lr, step / num_steps) * scale * m / (s.sqrt() + 1e-8)
+        x = x - step_size(lr, (step + 1) / (num_steps + 1)) * scale * m / (s.sqrt() + 1e-8)

@@ -167,3 +167,13 @@ def test_usage_errors_are_fast(program):
     result = subprocess.run([sys.executable, program, "--lines", "abc"], capture_output=True)
     assert result.returncode == 2
     assert time.monotonic() - start < 1
+
+
+def test_dots_name_the_folder_they_stand_for(tmp_path, monkeypatch):
+    inner = tmp_path / "here" / "inner"
+    inner.mkdir(parents=True)
+    monkeypatch.chdir(inner)
+    assert runtime.next_free_folder(Path(".")) == inner.with_name("inner-2")
+    assert runtime.next_free_folder(Path("..")) == tmp_path / "here-2"
+    with pytest.raises(runtime.OutputError, match="root folder"):
+        runtime.next_free_folder(Path("/"))

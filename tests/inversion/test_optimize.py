@@ -168,8 +168,9 @@ def test_iterates_are_those_of_torch_adam() -> None:
     adam = torch.optim.Adam([theirs], betas=(0.9, 0.99), eps=1e-8)
     for step in range(41):
         torch.testing.assert_close(ours[step], theirs.detach(), rtol=0, atol=1e-4)
-        rise = min(1.0, step / 40 / 0.05)
-        adam.param_groups[0]["lr"] = 0.1 * rise * 0.5 * (1 + math.cos(math.pi * step / 40))
+        progress = (step + 1) / 41
+        rise = min(1.0, progress / 0.05)
+        adam.param_groups[0]["lr"] = 0.1 * rise * 0.5 * (1 + math.cos(math.pi * progress))
         adam.zero_grad()
         made(theirs).sum().backward()
         adam.step()
