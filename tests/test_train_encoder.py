@@ -199,7 +199,7 @@ def test_resuming_is_bit_exact(generator_path, tmp_path, monkeypatch):
     expected, found = (load_training_state(p / "state-000000003") for p in (straight, parts))
     assert digest(found) == digest(expected)
     assert len(list((tmp_path / "parts").iterdir())) == 1, "a second run folder"
-    last, again = rows_of(straight)[-1], rows_of(parts)[-1]
+    [last], again = rows_of(straight), rows_of(parts)[-1]
     assert {k: again[k] for k in FIGURES - {"train_mse_v"}} == {
         k: last[k] for k in FIGURES - {"train_mse_v"}
     }
