@@ -75,9 +75,11 @@ def prepare(
         encoder = encoder or next(PRETRAINED.glob("encoder.safetensors"), None)
     target = pick_device(device)
     G = load_generator(generator, target)
-    y, changes = fit_measurement(y, G.config.img_resolution, size)
+    config = InversionConfig(precision=native_precision())
+    side = max(G.config.img_resolution, config.output_side)
+    y, changes = fit_measurement(y, side, size)
     prior = LatentPrior.fit(G)
-    A = GreySmall(G.config.img_resolution, (y.shape[2], y.shape[3]))
+    A = GreySmall(side, (y.shape[2], y.shape[3]))
     start = choose_start(encoder, generator, y, target)
     say(image, [*notes, *changes])
     hashes = {
@@ -86,7 +88,6 @@ def prepare(
         "encoder": file_sha256(encoder) if encoder else None,
     }
     facts = {"sha256": hashes, "seed": seed, "notes": [*notes, *changes]}
-    config = InversionConfig(precision=native_precision())
     return Inverter(G, prior, A, y.to(target), start, config, seed), facts
 
 

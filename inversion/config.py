@@ -16,10 +16,11 @@ class InversionConfig:
     tau: float = 0.06  # standard deviation of the picture's own error, per pixel and colour
     sigma: float = 0.03  # standard deviation of the measurement, 0.03 = 4 grey levels
     delta_std: float = 0.5  # prior standard deviation of each layer's own share of the latent
+    output_side: int = 256  # least side of finished pictures, in pixels
     chunk: int = 4  # candidates solved together; always this many, so that none depends on K
     precision: str = "fp32"  # of the steps; the picture itself is always float32
 
     def __post_init__(self) -> None:
-        for name in ("num_steps", "lr", "delta_std", "chunk"):
+        for name in ("num_steps", "lr", "delta_std", "output_side", "chunk"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be positive.")

@@ -23,14 +23,14 @@ def _crop_to_square(y: Tensor) -> Tensor:
 def fit_measurement(
     y: Tensor, img_resolution: int, size: int | None = None
 ) -> tuple[Tensor, list[str]]:
-    """Crop and reduce a measurement until a generator's picture can agree with it.
+    """Crop and reduce a measurement until a picture of side `img_resolution` can agree with it.
 
     The reduction of a picture of side R determines it well up to 7/8 R, and its own size does;
     sizes in between are reduced to 7/8 R, larger ones to R.
 
     Args:
         y: `[1, 1, h, w]` in [-1, 1].
-        img_resolution: R, the side of the generator's pictures.
+        img_resolution: R, the side of the picture.
         size: a smaller side to reduce to, or None.
 
     Returns:

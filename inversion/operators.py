@@ -56,6 +56,18 @@ def _cubic(t: Tensor, a: float = -0.5) -> Tensor:
     return torch.where(t < 1, near, torch.where(t < 2, far, torch.zeros_like(t)))
 
 
+def sample_at(img: Tensor, side: int) -> Tensor:
+    """Sample pictures [N, C, R, R] at `side` >= R pixels: [N, C, side, side], bicubic.
+
+    A StyleGAN3 picture is a band-limited signal, given by its R x R samples (Karras et al. 2021,
+    section 2); more samples of it show nothing new, but leave room for what the input says.
+    """
+    if img.shape[-1] == side:
+        return img
+    matrix = bicubic_matrix(side, img.shape[-1]).to(img)
+    return matrix @ img @ matrix.mT
+
+
 class GreySmall:
     """Make pictures grey and small: A x = D_v (0.299 R + 0.587 G + 0.114 B) D_h^T.
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from inversion.config import InversionConfig
 from inversion.latent import LatentPrior
+from inversion.measurement import fit_measurement
 from inversion.objective import RandomisedProblem, one_sided_residual
-from inversion.operators import GreySmall, MeasurementNoise
+from inversion.operators import GreySmall, MeasurementNoise, sample_at
 from inversion.optimize import minimize
 from inversion.project import Projection, project
 from stylegan import Generator
@@ -25,7 +26,7 @@ class Candidates:
 
     first: int
     ws: Tensor  # [N, num_ws, w_dim]
-    pictures: Tensor  # [N, 3, R, R], G's own, clipped to [-1, 1]
+    pictures: Tensor  # [N, 3, P, P], G's own, sampled at P and clipped to [-1, 1]
     residual_before_rms_255: Tensor  # [N], of G's own pictures, in grey levels
     log_lik: Tensor  # [N], log p(y | ws)
     log_prior: Tensor  # [N], log p of the latent, up to a constant
@@ -34,7 +35,11 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Inverter:
-    """Everything that stays the same from candidate to candidate."""
+    """Everything that stays the same from candidate to candidate.
+
+    `A` measures finished pictures of side P. Where P is more than the R of the generator, latents
+    are solved for at R, with y reduced to what R can say, and pictures are sampled at P.
+    """
 
     G: Generator
     prior: LatentPrior
@@ -62,37 +67,38 @@ class Inverter:
 
     def _solve(self, first: int, wanted: int, on_step: Callable[[], None]) -> Candidates:
         indices = range(first, first + self.config.chunk)
-        noise = MeasurementNoise(self.A, self.config.tau, self.config.sigma)
+        y, _ = fit_measurement(self.y, self.G.config.img_resolution)
+        A = GreySmall(self.G.config.img_resolution, (y.shape[2], y.shape[3]))
+        noise = MeasurementNoise(A, self.config.tau, self.config.sigma)
         anchor = self._draw("anchor", indices, self.prior.dim * (1 + self.prior.num_ws))
-        eps = [noise.sample(self._one(), derive_generator(self.seed, "eps", k)) for k in indices]
+        eps = [noise.sample((1, 1, *A.size), self._generator("eps", k)) for k in indices]
         problem = RandomisedProblem(
-            measure=lambda x: self.A(self._synthesise(self._ws(x), self.config.precision)),
-            target=self.y + torch.cat(eps).to(self.y),
+            measure=lambda x: A(self.G.synthesis(self._ws(x), precision=self.config.precision)),
+            target=y + torch.cat(eps).to(y),
             anchor=anchor,
             whiten=noise.whiten,
-            residual=one_sided_residual(self.y),
+            residual=one_sided_residual(y),
         )
         x = torch.cat([self.start(anchor[:, : self.prior.dim]), anchor[:, self.prior.dim :]], dim=1)
         for state in minimize(problem, x, num_steps=self.config.num_steps, lr=self.config.lr):
             x = state.best_x
             on_step()
-        return self._finish(first, wanted, x, noise)
-
-    def _finish(self, first: int, wanted: int, x: Tensor, noise: MeasurementNoise) -> Candidates:
         with torch.inference_mode():
             ws = self._ws(x)
-            pictures = self._synthesise(ws).clamp(-1, 1)[:wanted]
-            r = one_sided_residual(self.y)(self.A(pictures), self.y)
-            constant = noise.log_det() + self.y.numel() * math.log(2 * math.pi)
-        return Candidates(
-            first=first,
-            ws=ws[:wanted],
-            pictures=pictures,
-            residual_before_rms_255=r.square().flatten(1).mean(1).sqrt() * 127.5,
-            log_lik=-(noise.whiten(r).square().flatten(1).sum(1) + constant) / 2,
-            log_prior=-x[:wanted].square().sum(1) / 2,
-            projection=project(pictures, self.y, self.A),
-        )
+            img = self.G.synthesis(ws).clamp(-1, 1)[:wanted]
+            misfit = noise.whiten(one_sided_residual(y)(A(img), y)).square().flatten(1).sum(1)
+        constant = noise.log_det() + y.numel() * math.log(2 * math.pi)
+        log_prior = -x[:wanted].square().sum(1) / 2
+        return self._finish(first, ws[:wanted], img, -(misfit + constant) / 2, log_prior)
+
+    def _finish(
+        self, first: int, ws: Tensor, img: Tensor, log_lik: Tensor, log_prior: Tensor
+    ) -> Candidates:
+        pictures = sample_at(img, self.A.img_resolution).clamp(-1, 1)
+        r = one_sided_residual(self.y)(self.A(pictures), self.y)
+        before = r.square().flatten(1).mean(1).sqrt() * 127.5
+        projection = project(pictures, self.y, self.A)
+        return Candidates(first, ws, pictures, before, log_lik, log_prior, projection)
 
     def _ws(self, x: Tensor) -> Tensor:
         """Unpack `x = [v, delta / delta_std]` `[N, dim (1 + num_ws)]` into ws."""
@@ -100,17 +106,12 @@ class Inverter:
         layered = delta.unflatten(1, (self.prior.num_ws, self.prior.dim)) * self.config.delta_std
         return self.prior.to_ws(v, layered)
 
-    def _synthesise(self, ws: Tensor, precision: str = "fp32") -> Tensor:
-        return self.G.synthesis(ws, precision=precision)
-
     def _draw(self, stream: str, indices: range, dim: int) -> Tensor:
-        rows = [
-            torch.randn(1, dim, generator=derive_generator(self.seed, stream, k)) for k in indices
-        ]
+        rows = [torch.randn(1, dim, generator=self._generator(stream, k)) for k in indices]
         return torch.cat(rows).to(self.y)
 
-    def _one(self) -> tuple[int, int, int, int]:
-        return (1, 1, *self.A.size)
+    def _generator(self, stream: str, k: int) -> torch.Generator:
+        return derive_generator(self.seed, stream, k)
 
 
 def rebuild(G: Generator, ws: Tensor, y: Tensor, A: GreySmall, chunk: int) -> Projection:
@@ -123,4 +124,4 @@ def rebuild(G: Generator, ws: Tensor, y: Tensor, A: GreySmall, chunk: int) -> Pr
         padded = torch.cat([part, part[-1:].expand(chunk - len(part), -1, -1)])
         with torch.inference_mode():
             parts.append(G.synthesis(padded).clamp(-1, 1)[: len(part)])
-    return project(torch.cat(parts), y, A)
+    return project(sample_at(torch.cat(parts), A.img_resolution).clamp(-1, 1), y, A)

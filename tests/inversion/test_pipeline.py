@@ -168,7 +168,7 @@ def test_overshoot_beyond_a_saturated_pixel_is_no_residual() -> None:
     def synthesis(ws: Tensor, precision: str = "fp32") -> Tensor:
         return bars - 0.3 * ws.mean((1, 2)).abs()[:, None, None, None]
 
-    stark = SimpleNamespace(synthesis=synthesis)
+    stark = SimpleNamespace(synthesis=synthesis, config=SimpleNamespace(img_resolution=SIDE))
     levels = as_file(measured((bars.permute(1, 2, 0).numpy() + 1) * 127.5, 12)).astype(float)
     found = list(inverter(levels, G=stark).candidates(3))
     pictures = joined(found, "pictures").permute(0, 2, 3, 1).double().numpy()
@@ -241,3 +241,19 @@ def test_steps_come_nearer_to_the_input_than_the_prior() -> None:
     solved = list(inverter(levels, config=replace(CONFIG, num_steps=30)).candidates(2))
     before, after = (joined(f, "residual_before_rms_255") for f in (start, solved))
     assert (after < 0.7 * before).all()
+
+
+def test_a_small_generators_pictures_are_sampled_larger(levels: np.ndarray) -> None:
+    """Twice as large: solved at the generator's size, finished and exact at the larger one."""
+    small = list(inverter(levels).candidates(2))
+    large = list(inverter(levels, A=GreySmall(2 * SIDE, levels.shape)).candidates(2))
+    assert torch.equal(joined(large, "ws"), joined(small, "ws"))
+    enlarged = [
+        np.stack([resize(c, 2 * SIDE) for c in picture]).clip(0, 255)
+        for picture in (joined(small, "pictures").double().numpy() + 1) * 127.5
+    ]
+    found = (joined(large, "pictures").double().numpy() + 1) * 127.5
+    np.testing.assert_allclose(found, enlarged, atol=0.01)
+    pixels = (joined(large, "pixels").double().numpy().transpose(0, 2, 3, 1) + 1) * 127.5
+    errors = [as_file(measured(p.round(), 12)) - levels.astype(float) for p in pixels]
+    assert np.abs(errors).max() <= 1

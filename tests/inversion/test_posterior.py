@@ -113,7 +113,7 @@ class LinearPrior:
         return v[:, None] + delta
 
 
-def linear_synthesis(ws: Tensor, precision: str) -> Tensor:
+def linear_synthesis(ws: Tensor, precision: str = "fp32") -> Tensor:
     weight = torch.randn(48, LAYERS * WIDTH, generator=torch.Generator().manual_seed(3)) * 0.05
     return (ws.flatten(1) @ weight.T).unflatten(1, (3, 4, 4))
 
@@ -144,7 +144,7 @@ def test_candidates_of_a_linear_generator_are_posterior_samples(
     }
     monkeypatch.setattr(pipeline, "project", lambda pictures, y, A: None)
     [found] = Inverter(
-        G=SimpleNamespace(synthesis=linear_synthesis),
+        G=SimpleNamespace(synthesis=linear_synthesis, config=SimpleNamespace(img_resolution=4)),
         prior=LinearPrior(),
         A=A,
         y=y,
