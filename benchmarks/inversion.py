@@ -83,7 +83,8 @@ class Solver:
         self.G, self.prior = G, LatentPrior.fit(G)
         self.encoder = load_encoder(encoder, generator) if encoder.exists() else None
         self.config, self.samples = InversionConfig(**changes), samples
-        self.A = GreySmall(G.config.img_resolution, (size, size))
+        self.side = max(G.config.img_resolution, self.config.output_side)
+        self.A = GreySmall(self.side, (size, size))
 
     def measure(self, index: int):
         """Return the picture and the measurement of a held-out face."""
@@ -92,7 +93,7 @@ class Solver:
         from data.faces import describe, draw
         from data.image_io import from_uint8
 
-        drawn = np.asarray(draw(describe(HELD_OUT_SEED, index), self.G.config.img_resolution))
+        drawn = np.asarray(draw(describe(HELD_OUT_SEED, index), self.side))
         x = from_uint8(drawn[None])
         return x, self.A.quantised(x)
 
@@ -100,9 +101,11 @@ class Solver:
         """Return the median RMS between measurements of random samples and of faces."""
         import torch
 
+        from inversion.operators import sample_at
+
         z = torch.randn(num, self.G.config.z_dim, generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():
-            y_hat = self.A(self.G(z).clamp(-1, 1))
+            y_hat = self.A(sample_at(self.G(z), self.side).clamp(-1, 1))
         y = torch.cat([self.measure(index)[1] for index in range(num)])
         return ((y_hat - y).square().flatten(1).mean(1).sqrt() * 127.5).median().item()
 
