@@ -34,10 +34,10 @@ def candidate_facts(found: Candidates, seed: int) -> list[dict[str, Any]]:
 
 
 def ranking(facts: list[dict[str, Any]]) -> list[int]:
-    """Return candidate numbers, best first: feasible ones, then by log posterior."""
+    """Return candidate numbers, best first: feasible ones, then by how close G itself came."""
 
     def badness(k: int) -> tuple[bool, float]:
-        return not facts[k]["feasible"], -(facts[k]["log_lik"] + facts[k]["log_prior"])
+        return not facts[k]["feasible"], facts[k]["residual_before_rms_255"]
 
     return sorted(range(len(facts)), key=badness)
 

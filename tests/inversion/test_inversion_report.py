@@ -56,20 +56,15 @@ def test_facts_are_one_row_per_candidate() -> None:
     ]
 
 
-def test_ranking_is_by_posterior_and_what_misses_comes_last() -> None:
-    rows = [
-        {"feasible": True, "log_lik": -50.0, "log_prior": -1.0},
-        {"feasible": False, "log_lik": -1.0, "log_prior": -1.0},
-        {"feasible": True, "log_lik": -10.0, "log_prior": -30.0},
-        {"feasible": True, "log_lik": -20.0, "log_prior": -10.0},
-        {"feasible": False, "log_lik": -0.5, "log_prior": -1.0},
-    ]
+def test_the_closest_come_first_and_what_misses_comes_last() -> None:
+    found = [(True, 9.0), (False, 1.0), (True, 7.5), (True, 2.0), (False, 0.5)]
+    rows = [{"feasible": f, "residual_before_rms_255": r} for f, r in found]
     assert ranking(rows) == [3, 2, 0, 4, 1]
     assert ranking(rows[:1]) == [0]
 
 
 def test_equals_keep_their_order() -> None:
-    assert ranking([{"feasible": True, "log_lik": -1.0, "log_prior": 0.0}] * 3) == [0, 1, 2]
+    assert ranking([{"feasible": True, "residual_before_rms_255": 3.0}] * 3) == [0, 1, 2]
 
 
 def test_summary_is_over_pairs() -> None:
