@@ -12,6 +12,8 @@ The operators are immutable, hold float64 and answer in the type and on the devi
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import Generator, Tensor
 
@@ -75,24 +77,31 @@ class GreySmall:
     it neither clips nor rounds). Differentiable. Of its own size R, A only takes the luma.
     """
 
-    def __init__(self, img_resolution: int, size: tuple[int, int]) -> None:
+    def __init__(
+        self, img_resolution: int, size: tuple[int, int], sampled_at: int | None = None
+    ) -> None:
         """Build A for pictures of side `img_resolution` and measurements of `size` (h, w).
 
+        Args:
+            img_resolution: R.
+            size: of the measurement, (h, w).
+            sampled_at: side at which pictures are sampled before they are measured (`sample_at`);
+                R if None.
+
         Raises:
-            MeasurementError: a side of `size` is larger than the picture's, or below 1.
+            MeasurementError: a side of `size` is larger than the sampled picture's, or below 1.
         """
-        if max(size) > img_resolution:
+        side = sampled_at or img_resolution
+        if max(size) > side:
             raise MeasurementError(
                 f"measurement: {size[1]}x{size[0]} is larger than the picture's"
-                f" {img_resolution}x{img_resolution}. Reduce it first."
+                f" {side}x{side}. Reduce it first."
             )
         self.img_resolution = img_resolution
         self.size = size
         self._g = torch.tensor(LUMA, dtype=torch.float64)
-        d_v, d_h = (bicubic_matrix(n, img_resolution) for n in size)
-        self._d_v, self._d_h = d_v, d_h
-        # D^T (D D^T)^-1, the right inverse of each axis
-        self._inv_v, self._inv_h = _right_inverse(d_v), _right_inverse(d_h)
+        enlarge = bicubic_matrix(side, img_resolution)
+        self._d_v, self._d_h = (bicubic_matrix(n, side) @ enlarge for n in size)
         self._cast: dict[tuple[str, torch.device, torch.dtype], Tensor] = {}
 
     def __repr__(self) -> str:
@@ -102,10 +111,6 @@ class GreySmall:
         """Measure x [N, 3, R, R] -> y [N, 1, h, w]."""
         luma = torch.einsum("c,nchw->nhw", self._like("_g", x), x)[:, None]
         return self._like("_d_v", x) @ luma @ self._like("_d_h", x).mT
-
-    def adjoint(self, r: Tensor) -> Tensor:
-        """Apply A^T: r [N, 1, h, w] -> [N, 3, R, R], g_c D_v^T r D_h."""
-        return self._like("_g", r)[:, None, None] * self.spread(r)
 
     def spread(self, r: Tensor) -> Tensor:
         """Spread r [N, 1, h, w] over the picture, to all colours alike: [N, 3, R, R], D_v^T r D_h.
@@ -130,6 +135,14 @@ class GreySmall:
         levels = ((self(x) + 1) * 127.5).round().clamp(0, 255)
         return levels / 127.5 - 1
 
+    @cached_property
+    def _inv_v(self) -> Tensor:
+        return _right_inverse(self._d_v)
+
+    @cached_property
+    def _inv_h(self) -> Tensor:
+        return _right_inverse(self._d_h)
+
     def gram_factors(self) -> tuple[Tensor, Tensor, float]:
         """Return (K_v, K_h, |g|^2), float64: A A^T = |g|^2 K_v kron K_h, K = D D^T."""
         return self._d_v @ self._d_v.mT, self._d_h @ self._d_h.mT, float(self._g @ self._g)
@@ -143,6 +156,7 @@ class GreySmall:
 
 
 def _right_inverse(d: Tensor) -> Tensor:
+    """Return D^T (D D^T)^-1."""
     factor = torch.linalg.cholesky(d @ d.mT)
     return torch.cholesky_solve(d, factor).mT
 

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from inversion.config import InversionConfig
 from inversion.latent import LatentPrior
-from inversion.measurement import fit_measurement
 from inversion.objective import RandomisedProblem, one_sided_residual
 from inversion.operators import GreySmall, MeasurementNoise, sample_at
 from inversion.optimize import minimize
@@ -37,8 +37,7 @@ class Candidates:
 class Inverter:
     """Everything that stays the same from candidate to candidate.
 
-    `A` measures finished pictures of side P. Where P is more than the R of the generator, latents
-    are solved for at R, with y reduced to what R can say, and pictures are sampled at P.
+    `A` measures finished pictures, of side P; a generator's R x R samples are sampled at P first.
     """
 
     G: Generator
@@ -65,11 +64,19 @@ class Inverter:
         for first in range(0, num_samples, chunk):
             yield self._solve(first, min(chunk, num_samples - first), on_step)
 
+    @cached_property
+    def _A_of_samples(self) -> GreySmall:
+        """`A` of pictures given by the generator's own R x R samples."""
+        side = self.A.img_resolution
+        return GreySmall(self.G.config.img_resolution, self.A.size, sampled_at=side)
+
+    @cached_property
+    def _noise(self) -> MeasurementNoise:
+        return MeasurementNoise(self._A_of_samples, self.config.tau, self.config.sigma)
+
     def _solve(self, first: int, wanted: int, on_step: Callable[[], None]) -> Candidates:
         indices = range(first, first + self.config.chunk)
-        y, _ = fit_measurement(self.y, self.G.config.img_resolution)
-        A = GreySmall(self.G.config.img_resolution, (y.shape[2], y.shape[3]))
-        noise = MeasurementNoise(A, self.config.tau, self.config.sigma)
+        y, A, noise = self.y, self._A_of_samples, self._noise
         anchor = self._draw("anchor", indices, self.prior.dim * (1 + self.prior.num_ws))
         eps = [noise.sample((1, 1, *A.size), self._generator("eps", k)) for k in indices]
         problem = RandomisedProblem(

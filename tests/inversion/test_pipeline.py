@@ -32,11 +32,11 @@ G = tiny_generator()
 CONFIG = InversionConfig(num_steps=4, chunk=2, tau=0.06, sigma=0.03, delta_std=0.3, lr=0.1)
 
 
-def inverter(levels: np.ndarray, **changes: object) -> Inverter:
+def inverter(levels: np.ndarray, side: int = SIDE, **changes: object) -> Inverter:
     made = Inverter(
         G=G,
         prior=LatentPrior.fit(G, 5000),
-        A=GreySmall(SIDE, levels.shape),
+        A=GreySmall(side, levels.shape),
         y=as_measurement(levels),
         start=lambda noise: noise,
         config=CONFIG,
@@ -204,9 +204,11 @@ def test_finished_pixels_agree_as_they_claim(levels: np.ndarray, five: list[Cand
     np.testing.assert_allclose(joined(five, "correction_rms_255"), correction, rtol=1e-3)
 
 
-def dense_measurement(side: int) -> np.ndarray:
+def dense_measurement(side: int, sampled_at: int = SIDE) -> np.ndarray:
     """Return A [side^2, 3 SIDE^2], its columns the measurements of basis pictures by Pillow."""
     basis = np.eye(SIDE * SIDE).reshape(-1, SIDE, SIDE)
+    if sampled_at != SIDE:
+        basis = np.stack([resize(picture, sampled_at) for picture in basis])
     grey = np.stack([resize(picture, side).ravel() for picture in basis], axis=1)
     return np.concatenate([weight * grey for weight in LUMA], axis=1)
 
@@ -244,16 +246,25 @@ def test_steps_come_nearer_to_the_input_than_the_prior() -> None:
 
 
 def test_a_small_generators_pictures_are_sampled_larger(levels: np.ndarray) -> None:
-    """Twice as large: solved at the generator's size, finished and exact at the larger one."""
-    small = list(inverter(levels).candidates(2))
-    large = list(inverter(levels, A=GreySmall(2 * SIDE, levels.shape)).candidates(2))
-    assert torch.equal(joined(large, "ws"), joined(small, "ws"))
-    enlarged = [
-        np.stack([resize(c, 2 * SIDE) for c in picture]).clip(0, 255)
-        for picture in (joined(small, "pictures").double().numpy() + 1) * 127.5
-    ]
+    large = list(inverter(levels, 2 * SIDE).candidates(2))
+    samples = own_pictures(large)
+    enlarged = [np.stack([resize(c, 2 * SIDE) for c in x.transpose(2, 0, 1)]) for x in samples]
     found = (joined(large, "pictures").double().numpy() + 1) * 127.5
-    np.testing.assert_allclose(found, enlarged, atol=0.01)
+    np.testing.assert_allclose(found, np.clip(enlarged, 0, 255), atol=0.01)
     pixels = (joined(large, "pixels").double().numpy().transpose(0, 2, 3, 1) + 1) * 127.5
     errors = [as_file(measured(p.round(), 12)) - levels.astype(float) for p in pixels]
     assert np.abs(errors).max() <= 1
+
+
+@pytest.mark.parametrize("side", [SIDE // 2, SIDE, SIDE + SIDE // 2])
+def test_the_solver_measures_small_pictures_as_they_will_be_finished(side: int) -> None:
+    """Of size SIDE and beyond, reducing the enlarged picture is not the identity."""
+    levels = as_file(resize(measured(picture_of(G, seed=2), SIDE), side))
+    config = replace(CONFIG, tau=0.2, sigma=0.05)
+    found = list(inverter(levels, 2 * SIDE, config=config).candidates(2))
+    dense = dense_measurement(side, sampled_at=2 * SIDE)
+    density = multivariate_normal(cov=0.2**2 * dense @ dense.T + 0.05**2 * np.eye(side**2))
+    samples = own_pictures(found)
+    for k, picture in enumerate(samples):
+        r = (dense @ picture.transpose(2, 0, 1).ravel() - levels.ravel()) / 127.5
+        assert float(joined(found, "log_lik")[k]) == pytest.approx(density.logpdf(r), rel=1e-4)
