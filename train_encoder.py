@@ -65,6 +65,7 @@ def main(**options: Any) -> None:
 
     G = load_generator(options["generator"])
     prior = LatentPrior.fit(G)
+    torch.set_num_threads(max(torch.get_num_threads() // 2, 1))  # one half renders, one learns
     precision = native_precision(options["fp32"])
     renderer = Renderer(G, prior, options["seed"], precision)
     torch.manual_seed(options["seed"])
@@ -93,10 +94,13 @@ class Renderer:
         self.operators: dict[int, Callable[[Tensor], Tensor]] = {}
 
     def _measure(self, x: Tensor, size: int) -> Tensor:
+        from inversion.config import InversionConfig
         from inversion.operators import GreySmall
 
         if size not in self.operators:
-            self.operators[size] = GreySmall(self.G.config.img_resolution, (size, size)).quantised
+            side = self.G.config.img_resolution
+            finished = max(side, InversionConfig.output_side)  # as `invert.py` measures pictures
+            self.operators[size] = GreySmall(side, (size, size), sampled_at=finished).quantised
         return self.operators[size](x.clamp(-1, 1))
 
     def _pairs(self, num: int, size: int, stream: str, index: int) -> tuple[Tensor, Tensor]:
@@ -198,17 +202,22 @@ class Reporter:
 
 
 def draw_curve(path: Path, rows: list[dict[str, float]]) -> None:
-    """Draw R^2 on held-out renders over steps."""
+    """Draw the mean squared error and R^2 on held-out renders over steps."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
     steps = [row["step"] for row in rows]
-    axes.plot(steps, [row["r2_w"] for row in rows], label="w, the generator's own latent")
-    axes.plot(steps, [row["r2_v"] for row in rows], label="v, whitened")
-    axes.set(xlabel="step", ylabel="$R^2$ on 2,000 held-out renders", ylim=(0, None))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    for name, label in (("w", "w, the generator's own latent"), ("v", "v, whitened")):
+        left.plot(steps, [row[f"mse_{name}"] for row in rows], label=label)
+        right.plot(steps, [row[f"r2_{name}"] for row in rows], label=label)
+    left.plot(steps, [row["train_mse_v"] for row in rows], "C1:", label="v, training pairs")
+    left.set(xlabel="step", ylabel="latent mean squared error", yscale="log")
+    right.set(xlabel="step", ylabel="$R^2$ against always answering the mean", ylim=(0, None))
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    figure.suptitle("2,000 held-out renders", fontsize="medium")
     figure.savefig(path, dpi=120)
 
 

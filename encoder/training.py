@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,7 @@ class EncoderTrainer:
         self.encoder = encoder.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = config
         self.optimizer = torch.optim.AdamW(
-            encoder.parameters(), config.lr, weight_decay=config.weight_decay, foreach=True
+            encoder.parameters(), config.lr, weight_decay=config.weight_decay, fused=True
         )
         self.step_count = 0
 
@@ -104,11 +105,21 @@ class EncoderTrainer:
 
 
 def train(trainer: EncoderTrainer, pairs: Pairs) -> Iterator[tuple[int, Tensor]]:
-    """Yield (steps done, loss) until the run's total is reached."""
-    while trainer.step_count < trainer.config.total_steps:
-        y, v = pairs(trainer.step_count)
-        loss = trainer.step(y, v)
-        yield trainer.step_count, loss
+    """Yield (steps done, loss) until the run's total is reached.
+
+    The pairs of the next step are made on a thread of their own while the trainer learns.
+    """
+    first, total = trainer.step_count, trainer.config.total_steps
+    if first >= total:
+        return
+    with ThreadPoolExecutor(1, "pairs") as ahead:
+        upcoming = ahead.submit(pairs, first)
+        for step in range(first + 1, total + 1):
+            y, v = upcoming.result()
+            if step < total:
+                upcoming = ahead.submit(pairs, step)
+            loss = trainer.step(y, v)
+            yield step, loss
 
 
 @torch.inference_mode()

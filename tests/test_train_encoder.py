@@ -23,10 +23,12 @@ FIGURES = {"step", "train_mse_v", "mse_w", "r2_w", "mse_v", "r2_v"}
 @pytest.fixture(scope="module", autouse=True)
 def small():
     """A tenth of a ResNet-50, and 100 held-out renders instead of 2,000."""
+    num_threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("encoder.backbone.resnet50", small_resnet)
         patch.setattr(train_encoder, "NUM_HELD_OUT", 100)
         yield
+    torch.set_num_threads(num_threads)
 
 
 @pytest.fixture(scope="module")
@@ -131,13 +133,20 @@ def renderer(generator_path):
     return train_encoder.Renderer(G, LatentPrior.fit(G, 5000), 0, "fp32")
 
 
+def finished_and_reduced(x, side):
+    """Enlarge `[3, R, R]` to 256 as finished pictures are, make it grey and small, by Pillow."""
+    grey = Image.fromarray(np.tensordot([0.299, 0.587, 0.114], x, 1).astype(np.float32))
+    large = grey.resize((256, 256), Image.Resampling.BICUBIC)
+    return np.asarray(large.resize((side, side), Image.Resampling.BICUBIC)).clip(-1, 1)
+
+
 def test_pairs_are_small_grey_pictures_of_their_latents(renderer):
     y, v = renderer.training_pairs(1, 3)
     with torch.no_grad():
         x = renderer.G.synthesis(renderer.prior.to_ws(v)).clamp(-1, 1).double().numpy()
-    luma = np.tensordot(x, [0.299, 0.587, 0.114], axes=([1], [0]))  # 16 pixels: nothing to reduce
     assert y.shape == (3, 1, 16, 16) and v.shape == (3, 16)
-    assert np.abs(y[:, 0].numpy() - luma).max() <= 0.51 * 2 / 255  # rounded to 8 bits
+    small = np.stack([finished_and_reduced(picture, 16) for picture in x])
+    assert np.abs(y[:, 0].numpy() - small).max() <= 0.51 * 2 / 255  # rounded to 8 bits
     levels = (y.double().numpy() + 1) * 127.5
     assert np.abs(levels - np.rint(levels)).max() < 1e-3
 
@@ -147,8 +156,7 @@ def test_reduced_pairs_agree_with_pillow(renderer):
     with torch.no_grad():
         x = renderer.G.synthesis(renderer.prior.to_ws(v)).clamp(-1, 1).double().numpy()
     for k in range(2):
-        luma = Image.fromarray(np.tensordot([0.299, 0.587, 0.114], x[k], 1).astype(np.float32))
-        small = np.asarray(luma.resize((10, 10), Image.Resampling.BICUBIC)).clip(-1, 1)
+        small = finished_and_reduced(x[k], 10)
         assert np.abs(y[k, 0].numpy() - small).max() <= 0.51 * 2 / 255
 
 
