@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,11 +43,12 @@ def main(image: Path, samples: int, outdir: Path | None, **options: Any) -> None
         prepared = time.monotonic()
         found = solve(inverter, samples)
         solved = time.monotonic()
-        facts["seconds"] = {
-            "prepare": round(prepared - started, 2),
-            "solve": round(solved - prepared, 2),
-        }
-        write(folder, inverter, found, facts)
+        facts |= write_pictures(folder, inverter, found)
+        seconds = {"prepare": prepared - started, "solve": solved - prepared}
+        seconds["write"] = time.monotonic() - solved
+        facts["versions"] = runtime.versions()
+        facts["seconds"] = {stage: round(value, 2) for stage, value in seconds.items()}
+        (folder / "result.json").write_text(json.dumps(facts, indent=1) + "\n")
     click.echo(f"{samples} candidates in {runtime.printable(str(final))}: see grid.png")
 
 
@@ -69,7 +71,7 @@ def prepare(
     from stylegan.checkpoint import file_sha256
     from stylegan.generator import native_precision
 
-    y, notes, image_sha256 = load_measurement(image)
+    y, conversions, image_sha256 = load_measurement(image)
     if generator is None:
         generator = PRETRAINED / "generator.safetensors"
         encoder = encoder or next(PRETRAINED.glob("encoder.safetensors"), None)
@@ -78,17 +80,21 @@ def prepare(
     config = InversionConfig(precision=native_precision())
     side = max(G.config.img_resolution, config.output_side)
     y, changes = fit_measurement(y, side, size)
-    prior = LatentPrior.fit(G)
     A = GreySmall(side, (y.shape[2], y.shape[3]))
     start = choose_start(encoder, generator, y, target)
-    say(image, [*notes, *changes])
-    hashes = {
-        "image": image_sha256,
-        "generator": file_sha256(generator),
-        "encoder": file_sha256(encoder) if encoder else None,
+    notes = [*conversions, *changes]
+    if encoder is None:
+        notes.append("no --encoder for this generator: candidates start from the prior")
+    say(image, notes)
+    files = {"generator": generator, "encoder": encoder}
+    hashes = {kind: file_sha256(path) if path else None for kind, path in files.items()}
+    facts = {
+        "sha256": {"image": image_sha256, **hashes},
+        "seed": seed,
+        "solver": asdict(config),
+        "notes": notes,
     }
-    facts = {"sha256": hashes, "seed": seed, "notes": [*notes, *changes]}
-    return Inverter(G, prior, A, y.to(target), start, config, seed), facts
+    return Inverter(G, LatentPrior.fit(G), A, y.to(target), start, config, seed), facts
 
 
 def say(image: Path, notes: list[str]) -> None:
@@ -114,7 +120,6 @@ def pick_device(name: str) -> str:
 def choose_start(encoder: Path | None, generator: Path, y: Tensor, device: str) -> Start:
     """Return where candidates start: near the encoder's guess, or anywhere in the prior."""
     if encoder is None:
-        runtime.note("no --encoder for this generator: candidates start from the prior")
         return lambda noise: noise
     from encoder import load_encoder
 
@@ -133,21 +138,18 @@ def solve(inverter: Inverter, samples: int) -> list[Candidates]:
         return list(inverter.candidates(samples, on_step=bar.update))
 
 
-def write(folder: Path, inverter: Inverter, found: list[Candidates], facts: dict[str, Any]) -> None:
-    """Write the pictures, the grid, the latents and result.json."""
+def write_pictures(folder: Path, inverter: Inverter, found: list[Candidates]) -> dict[str, Any]:
+    """Write the pictures, the grid and the latents; return the facts about them."""
     import torch
     from safetensors.torch import save
 
     from data.image_io import save_png, to_uint8
-    from evaluation.diversity import pairwise_cie76, pairwise_ciede2000
     from evaluation.report import candidate_sheet
-    from inversion.report import candidate_facts, off_diagonal_summary, ranking
+    from inversion.report import candidate_facts, ranking
 
     rows = [row for part in found for row in candidate_facts(part, inverter.seed)]
     order = ranking(rows)
-    pictures = torch.cat([part.projection.pixels for part in found])
-    before = torch.cat([part.pictures for part in found])
-    pixels = to_uint8(pictures)
+    pixels = to_uint8(torch.cat([part.projection.pixels for part in found]))
     for row, picture in zip(rows, pixels, strict=True):
         save_png(folder / row["file"], picture)
     save_png(folder / "grid.png", candidate_sheet(to_uint8(inverter.y)[0], pixels[order]))
@@ -160,17 +162,29 @@ def write(folder: Path, inverter: Inverter, found: list[Candidates], facts: dict
             f"{missed} of {len(rows)} candidates miss the input by more than 1 level somewhere: no "
             "picture gives exactly this input (is it dithered, sharpened or not antialiased?)"
         )
-    facts |= {
+    return {
         "output_size": list(pixels.shape[1:3]),
         "input_size": list(inverter.y.shape[2:]),
         "candidates": rows,
         "ranking": order,
+        **colour_distances(found),
+    }
+
+
+def colour_distances(found: list[Candidates]) -> dict[str, Any]:
+    """Return how different the candidates are from each other, finished and before projection."""
+    import torch
+
+    from evaluation.diversity import pairwise_cie76, pairwise_ciede2000
+    from inversion.report import off_diagonal_summary
+
+    pictures = torch.cat([part.projection.pixels for part in found])
+    before = torch.cat([part.pictures for part in found])
+    return {
         "ciede2000": off_diagonal_summary(pairwise_ciede2000(pictures)),
         "ciede2000_before": off_diagonal_summary(pairwise_ciede2000(before)),
         "cie76": off_diagonal_summary(pairwise_cie76(pictures)),
-        "versions": runtime.versions(),
     }
-    (folder / "result.json").write_text(json.dumps(facts, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def warning(message: str) -> None:
 def versions() -> dict[str, str]:
     """Return the versions that decide the numbers, without importing the packages."""
     found = {"irodori": "not installed", "python": platform.python_version()}
-    for name in ("irodori", "torch", "torchvision", "numpy", "pillow"):
+    for name in ("irodori", "torch", "torchvision", "numpy", "pillow", "safetensors"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found

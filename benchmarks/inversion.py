@@ -4,6 +4,7 @@
 
 Prints one line per face and the medians: the RMS of A G(ws) - y over candidates and over random
 samples of G, the correction that projection made, and the colour distance between candidates.
+Candidates are solved for as `invert.py` does it.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ def main(
     from stylegan import load_generator
 
     G = load_generator(generator)
+    if not encoder.exists():
+        print(f"{encoder}: no such file: candidates start from the prior")
     solver = Solver(G, generator, encoder, parse(changes), samples, size)
     rows, sheets = [], []
     for index in range(faces):
@@ -79,10 +82,14 @@ class Solver:
         from inversion.config import InversionConfig
         from inversion.latent import LatentPrior
         from inversion.operators import GreySmall
+        from stylegan.generator import native_precision
 
         self.G, self.prior = G, LatentPrior.fit(G)
         self.encoder = load_encoder(encoder, generator) if encoder.exists() else None
-        self.config, self.samples = InversionConfig(**changes), samples
+        self.config, self.samples = (
+            InversionConfig(**{"precision": native_precision()} | changes),
+            samples,
+        )
         self.side = max(G.config.img_resolution, self.config.output_side)
         self.A = GreySmall(self.side, (size, size))
 
@@ -101,13 +108,15 @@ class Solver:
         """Return the median RMS between measurements of random samples and of faces."""
         import torch
 
+        from inversion.objective import one_sided_residual
         from inversion.operators import sample_at
 
         z = torch.randn(num, self.G.config.z_dim, generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():
-            y_hat = self.A(sample_at(self.G(z), self.side).clamp(-1, 1))
+            y_hat = self.A(sample_at(self.G(z).clamp(-1, 1), self.side).clamp(-1, 1))
         y = torch.cat([self.measure(index)[1] for index in range(num)])
-        return ((y_hat - y).square().flatten(1).mean(1).sqrt() * 127.5).median().item()
+        r = one_sided_residual(y)(y_hat, y)
+        return (r.square().flatten(1).mean(1).sqrt() * 127.5).median().item()
 
     def face(self, index: int):
         """Invert one face; return its numbers and a row of pictures."""

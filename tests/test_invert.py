@@ -20,6 +20,7 @@ from tests.inversion.tiny import SIDE, as_file, as_measurement, measured, pictur
 from tests.invert_case import CHUNK, Case, Run, quick_config, run, save_grey, sha256
 
 ROOT = Path(__file__).parent.parent
+NO_ENCODER = "no --encoder for this generator: candidates start from the prior"
 
 
 @pytest.fixture(autouse=True)
@@ -82,11 +83,17 @@ def test_result_names_inputs_versions_and_times(case: Case, five: Run) -> None:
     result = five.result
     hashes = {"image": sha256(case.image), "generator": sha256(case.generator), "encoder": None}
     assert result["sha256"] == hashes
-    assert (result["seed"], result["notes"]) == (0, [])
+    assert (result["seed"], result["notes"]) == (0, [NO_ENCODER])
+    assert (result["solver"]["chunk"], result["solver"]["tau"]) == (CHUNK, 0.06)
     assert (result["output_size"], result["input_size"]) == ([SIDE, SIDE], [16, 16])
     assert result["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
-    assert {"irodori", "python", "torchvision", "numpy", "pillow"} <= result["versions"].keys()
-    assert set(result["seconds"]) == {"prepare", "solve"} and min(result["seconds"].values()) >= 0
+    assert {"irodori", "python", "torchvision", "numpy", "pillow", "safetensors"} <= result[
+        "versions"
+    ].keys()
+    assert (
+        set(result["seconds"]) == {"prepare", "solve", "write"}
+        and min(result["seconds"].values()) >= 0
+    )
     assert [row["file"] for row in result["candidates"]] == [f"candidate-{k}.png" for k in range(5)]
     assert [row["seed"] for row in result["candidates"]] == [[0, k] for k in range(5)]
 
@@ -203,7 +210,10 @@ def test_results_go_to_out_and_the_pictures_name(
 def test_size_reduces_first_and_says_so(case: Case) -> None:
     done = case.run("--samples", 1, "--size", 8)
     note = "reduced from 16x16 to 8x8 (bicubic)"
-    assert done.result["notes"] == [note] and f"note: {case.image}: {note}\n" in done.stderr
+    assert (
+        done.result["notes"] == [note, NO_ENCODER]
+        and f"note: {case.image}: {note}\n" in done.stderr
+    )
     assert done.result["input_size"] == [8, 8]
     small = as_file(measured(case.levels[..., None].repeat(3, 2), 8))
     assert np.abs(assert_pictures_are_as_reported(done, small)).max() <= 1
@@ -213,7 +223,12 @@ def test_large_colour_pictures_are_brought_to_size(case: Case, tmp_path: Path) -
     colour = picture_of(case.G, seed=3)
     Image.fromarray(colour).resize((80, 64)).save(tmp_path / "large.png")
     done = case.run("--samples", 1, image=tmp_path / "large.png")
-    assert [note.split()[0] for note in done.result["notes"]] == ["colour", "cropped", "reduced"]
+    assert [note.split()[0] for note in done.result["notes"]] == [
+        "colour",
+        "cropped",
+        "reduced",
+        "no",
+    ]
     assert done.result["input_size"] == [SIDE, SIDE]
     assert done.result["candidates"][0]["feasible"]
 
