@@ -72,11 +72,10 @@ def prepare(
     from stylegan.generator import native_precision
 
     y, conversions, image_sha256 = load_measurement(image)
-    if generator is None:
-        generator = PRETRAINED / "generator.safetensors"
-        encoder = encoder or next(PRETRAINED.glob("encoder.safetensors"), None)
+    generator, encoder = models(generator, encoder)
     target = pick_device(device)
     G = load_generator(generator, target)
+    prior = LatentPrior.fit(G)
     config = InversionConfig(precision=native_precision())
     side = max(G.config.img_resolution, config.output_side)
     y, changes = fit_measurement(y, side, size)
@@ -86,15 +85,19 @@ def prepare(
     if encoder is None:
         notes.append("no --encoder for this generator: candidates start from the prior")
     say(image, notes)
+    facts: dict[str, Any] = {"seed": seed, "solver": asdict(config), "notes": notes}
     files = {"generator": generator, "encoder": encoder}
     hashes = {kind: file_sha256(path) if path else None for kind, path in files.items()}
-    facts = {
-        "sha256": {"image": image_sha256, **hashes},
-        "seed": seed,
-        "solver": asdict(config),
-        "notes": notes,
-    }
-    return Inverter(G, LatentPrior.fit(G), A, y.to(target), start, config, seed), facts
+    facts["sha256"] = {"image": image_sha256, **hashes}
+    return Inverter(G, prior, A, y.to(target), start, config, seed), facts
+
+
+def models(generator: Path | None, encoder: Path | None) -> tuple[Path, Path | None]:
+    """Return the user's own generator and its encoder, or the default model."""
+    if generator is not None:
+        return generator, encoder
+    default = next(PRETRAINED.glob("encoder.safetensors"), None)
+    return PRETRAINED / "generator.safetensors", encoder or default
 
 
 def say(image: Path, notes: list[str]) -> None:
