@@ -23,7 +23,7 @@ GRID = 8  # rows and columns of a sample sheet
 KEPT_STATES = 2
 
 
-@click.command(cls=runtime.Verb, epilog="Options keep the names and meanings of StyleGAN's own.")
+@click.command(cls=runtime.Verb, epilog="Options have the names that StyleGAN users know.")
 @click.option("--data", type=runtime.UserPath(), required=True, help="Zip or folder of pictures.")
 @click.option("--outdir", type=runtime.UserPath(), default=Path("runs"), show_default=True)
 @click.option(
@@ -187,6 +187,9 @@ def open_run(options: dict[str, Any], name: str, trainer: Trainer, data_digest: 
     from stylegan.training_state import newest_training_state
 
     state = newest_training_state(run)
+    if "trainer" not in state:
+        message = f"{run}: not a run of train_gan.py. Give one of those to --resume."
+        raise CheckpointError(message, "E-MODEL-MISMATCH")
     if state["data_digest"] != data_digest:
         message = f"{options['data']}: not the pictures {run} was trained on. Give those to --data."
         raise CheckpointError(message, "E-DATA-MISMATCH")

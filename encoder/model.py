@@ -60,15 +60,9 @@ class Encoder(nn.Module):
         return self(y) + noise @ self.residual_sqrt_cov
 
 
-def save_encoder(
-    path: Path, encoder: Encoder, dtype: torch.dtype | None = None, **facts: object
-) -> None:
-    """Write an encoder as release weights, floating tensors optionally stored as `dtype`."""
-    state = {
-        name: value.to(dtype) if dtype and value.is_floating_point() else value
-        for name, value in encoder.state_dict().items()
-    }
-    save_weights(path, "encoder", asdict(encoder.config), state, **facts)
+def save_encoder(path: Path, encoder: Encoder, **facts: object) -> None:
+    """Write an encoder as release weights."""
+    save_weights(path, "encoder", asdict(encoder.config), encoder.state_dict(), **facts)
 
 
 def load_encoder(path: Path | str, generator_path: Path | str) -> Encoder:

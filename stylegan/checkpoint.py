@@ -14,8 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from stylegan.config import DiscriminatorConfig, GeneratorConfig
-from stylegan.discriminator import Discriminator
+from stylegan.config import GeneratorConfig
 from stylegan.generator import Generator
 
 Config = TypeVar("Config")
@@ -100,7 +99,7 @@ def _with_sorted_metadata(content: bytes) -> bytes:
 
 
 def read_weights(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Read release weights and their metadata; tensors come as float32.
+    """Read release weights and their metadata; floating tensors come as float32.
 
     Raises:
         CheckpointError: missing, not a safetensors file, damaged, of another kind, of a newer
@@ -111,7 +110,7 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tenso
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name).float() for name in file.keys()}
+            state = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, ValueError, OSError) as error:
         raise CheckpointError(
             f"{path}: not a whole safetensors file ({error}). Copy or download it again; "
@@ -123,7 +122,7 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tenso
             raise CheckpointError(
                 f"{path}: {name} holds values that are not finite. Copy it again."
             )
-    return metadata, state
+    return metadata, {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
 def _check_file(path: Path) -> None:
@@ -188,12 +187,9 @@ def load_state_strictly(module: nn.Module, state: dict[str, Tensor], path: Path)
         raise CheckpointError(f"{path}: does not fit its own configuration ({error}).") from error
 
 
-def save_generator(
-    path: Path, G: Generator, dtype: torch.dtype | None = None, **facts: object
-) -> None:
-    """Write a generator as release weights, optionally stored as `dtype` (such as float16)."""
-    state = {name: value.to(dtype or value.dtype) for name, value in G.state_dict().items()}
-    save_weights(path, "generator", G.config.to_dict(), state, **facts)
+def save_generator(path: Path, G: Generator, **facts: object) -> None:
+    """Write a generator as release weights."""
+    save_weights(path, "generator", G.config.to_dict(), G.state_dict(), **facts)
 
 
 def load_generator(path: Path | str, device: torch.device | str = "cpu") -> Generator:
@@ -206,20 +202,3 @@ def load_generator(path: Path | str, device: torch.device | str = "cpu") -> Gene
     G = Generator(config_from(metadata, GeneratorConfig, Path(path)))
     load_state_strictly(G, state, Path(path))
     return G.eval().requires_grad_(False).to(device)
-
-
-def save_discriminator(path: Path, D: Discriminator, **facts: object) -> None:
-    """Write a discriminator as release weights."""
-    save_weights(path, "discriminator", D.config.to_dict(), D.state_dict(), **facts)
-
-
-def load_discriminator(path: Path | str) -> Discriminator:
-    """Load a discriminator from release weights.
-
-    Raises:
-        CheckpointError: the file is missing, damaged or not a discriminator.
-    """
-    metadata, state = read_weights(Path(path), "discriminator")
-    D = Discriminator(config_from(metadata, DiscriminatorConfig, Path(path)))
-    load_state_strictly(D, state, Path(path))
-    return D.eval()

@@ -13,7 +13,7 @@ from PIL import Image
 from train_gan_case import ROOT, TINY, assert_refused, invoke, make_pictures, training
 
 import train_gan
-from stylegan import checkpoint, load_generator
+from stylegan import checkpoint, load_generator, training_state
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +134,12 @@ def test_a_full_disk_is_one_line_and_keeps_the_last_state(data, tmp_path, monkey
     assert_refused(result, "E-IO-FULL", 74)
     assert [p.name for p in folder.glob("state-*")] == ["state-000000002"]
     assert not list(folder.glob(".*"))
+
+
+def test_a_state_of_another_kind_of_run_is_refused(data, tmp_path):
+    training_state.save_training_state(tmp_path / "state-000000001", {"encoder": {}})
+    result = invoke("--data", data, *TINY, "--steps", 3, "--resume", tmp_path)
+    assert_refused(result, "E-MODEL-MISMATCH", 76)
 
 
 @pytest.mark.parametrize(

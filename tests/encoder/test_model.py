@@ -94,21 +94,6 @@ def test_encoder_comes_back_exactly(tmp_path, encoder, generator_path):
     assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
 
 
-def test_encoder_as_float16(tmp_path, encoder, generator_path):
-    counter = encoder.backbone.net.bn1.num_batches_tracked
-    counter.fill_(70_001)  # not a float16
-    path = tmp_path / "encoder.safetensors"
-    save_encoder(path, encoder, dtype=torch.float16)
-    loaded = load_encoder(path, generator_path)
-    assert loaded.backbone.net.bn1.num_batches_tracked == 70_001
-    for name, value in loaded.state_dict().items():
-        if value.is_floating_point():
-            expected = encoder.state_dict()[name].numpy().astype(np.float16)
-            np.testing.assert_array_equal(value.numpy(), expected.astype(np.float32))
-    y = torch.rand(4, 1, 32, 32)
-    assert (loaded(y) - encoder(y)).abs().max() < 0.01 * encoder(y).abs().max()
-
-
 def assert_refused(path, generator_path, what, exit_code):
     with pytest.raises(CheckpointError, match=what) as caught:
         load_encoder(path, generator_path)

@@ -7,7 +7,6 @@ import pickle
 import struct
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from hostile_files import Bomb, assert_refused, flip_bit, recorded_events, write_half
@@ -19,8 +18,6 @@ from stylegan import checkpoint, load_generator
 from stylegan.checkpoint import (
     CheckpointError,
     file_sha256,
-    load_discriminator,
-    save_discriminator,
     save_generator,
     save_weights,
 )
@@ -50,35 +47,6 @@ def test_generator_comes_back_exactly(whole_file):
     assert digest(dict(loaded.state_dict())) == digest(dict(G.state_dict()))
     assert not loaded.training
     assert not any(p.requires_grad for p in loaded.parameters())
-
-
-def test_generator_as_float16_is_half_as_large_and_nearly_the_same(tmp_path, whole_file):
-    G, path = tiny_generator(), tmp_path / "half.safetensors"
-    save_generator(path, G, dtype=torch.float16)
-    loaded = load_generator(path)
-    for name, value in loaded.state_dict().items():
-        expected = G.state_dict()[name].numpy().astype(np.float16).astype(np.float32)
-        assert value.dtype == torch.float32
-        np.testing.assert_array_equal(value.numpy(), expected, err_msg=name)
-    assert path.stat().st_size < 0.65 * whole_file.stat().st_size
-    z = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        assert (loaded(z) - G(z)).square().mean().sqrt() < 1e-3 * G(z).std()
-
-
-def test_float16_weights_in_memory_are_the_caller_s(tmp_path):
-    G = tiny_generator()
-    before = digest(dict(G.state_dict()))
-    save_generator(tmp_path / "half.safetensors", G, dtype=torch.float16)
-    assert digest(dict(G.state_dict())) == before
-
-
-def test_discriminator_comes_back_exactly(tmp_path):
-    D = tiny_discriminator()
-    save_discriminator(tmp_path / "d.safetensors", D)
-    loaded = load_discriminator(tmp_path / "d.safetensors")
-    assert loaded.config == D.config
-    assert digest(dict(loaded.state_dict())) == digest(dict(D.state_dict()))
 
 
 def test_metadata_are_strings_that_say_what_the_file_is(whole_file):
@@ -152,10 +120,8 @@ def test_damaged_manifest(file, text):
 
 def test_another_kind(tmp_path):
     path = tmp_path / "d.safetensors"
-    save_discriminator(path, tiny_discriminator())
+    save_weights(path, "discriminator", {}, tiny_discriminator().state_dict())
     assert_refused(path, "holds discriminator weights, generator weights are needed")
-    save_generator(path, tiny_generator())
-    assert_refused(path, "holds generator weights, discrim", load=load_discriminator)
 
 
 def test_a_safetensors_file_of_somebody_else(tmp_path):
@@ -210,15 +176,14 @@ def test_weights_that_are_not_finite(file, tmp_path, value):
     assert_refused(file, "not finite")
 
 
-@pytest.mark.parametrize("dtype", [None, torch.float16])
-def test_weights_that_are_not_finite_are_not_written(tmp_path, dtype):
+def test_weights_that_are_not_finite_are_not_written(tmp_path):
     G, path = tiny_generator(), tmp_path / "g.safetensors"
     save_generator(path, G)
     before = path.read_bytes()
-    with torch.no_grad():  # float16 ends at 65504
-        G.synthesis.layers[2].bias[1] = 7e4 if dtype else float("nan")
+    with torch.no_grad():
+        G.synthesis.layers[2].bias[1] = float("nan")
     with pytest.raises(CheckpointError, match=r"not written, synthesis\.layers\.2\.bias") as caught:
-        save_generator(path, G, dtype=dtype)
+        save_generator(path, G)
     assert runtime.exit_code(caught.value.code) == 79
     assert path.read_bytes() == before and os.listdir(tmp_path) == [path.name]
 
