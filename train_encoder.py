@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NUM_HELD_OUT = 2000
 KEPT_STATES = 2  # if the newest is damaged, the other serves
-INPUT_SIZE = 32  # side of the network's input; half of the training inputs have it
+INPUT_SIZE = 32  # side of the network's input; half of the training pairs have it
 
 
 @click.command(cls=runtime.Verb)
@@ -41,7 +41,7 @@ INPUT_SIZE = 32  # side of the network's input; half of the training inputs have
     help="Length of the whole run.",
 )
 @click.option("--batch", type=click.IntRange(2), default=16, show_default=True)
-@click.option("--lr", type=click.FloatRange(0, min_open=True), default=5e-4, show_default=True)
+@click.option("--lr", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True)
 @click.option(
     "--eval-every",
     type=click.IntRange(1),
@@ -90,6 +90,7 @@ class Renderer:
     def __init__(self, G: Generator, prior: LatentPrior, seed: int, precision: str) -> None:
         self.G, self.prior, self.seed, self.precision = G, prior, seed, precision
         side = G.config.img_resolution
+        self.native = min(INPUT_SIZE, side)
         self.sizes = sorted({max(8, side * k // 8) for k in (2, 3, 4, 5, 6, 7, 8)})
         self.operators: dict[int, Callable[[Tensor], Tensor]] = {}
 
@@ -103,33 +104,47 @@ class Renderer:
             self.operators[size] = GreySmall(side, (size, size), sampled_at=finished).quantised
         return self.operators[size](x.clamp(-1, 1))
 
-    def _pairs(self, num: int, size: int, stream: str, index: int) -> tuple[Tensor, Tensor]:
+    def _draw(self, num: int, stream: str, index: int) -> tuple[Tensor, Tensor]:
+        """Return pictures x [num, 3, R, R] and their latents v [num, dim]."""
         import torch
 
         from stylegan.seeding import derive_generator
 
         generator = derive_generator(self.seed, stream, index)
         z = torch.randn(num, self.G.config.z_dim, generator=generator)
-        with torch.inference_mode():
-            ws = self.G.mapping(z)
-            x = self.G.synthesis(ws, precision=self.precision)
-            y, v = self._measure(x, size), self.prior.from_w(ws[:, 0])
-        return y.clone(), v.clone()
+        ws = self.G.mapping(z)
+        return self.G.synthesis(ws, precision=self.precision), self.prior.from_w(ws[:, 0])
 
     def training_pairs(self, step: int, num: int) -> tuple[Tensor, Tensor]:
-        """Return the pairs of one step, all of one size, every other time `INPUT_SIZE`."""
-        side = min(INPUT_SIZE, self.G.config.img_resolution)
-        size = side if step % 2 else self.sizes[step // 2 % len(self.sizes)]
-        return self._pairs(num, size, "pairs", step)
+        """Return the pairs of one step: half of `INPUT_SIZE`, the others of every size in turn.
 
-    def held_out_pairs(self) -> tuple[Tensor, Tensor]:
-        """Return the fixed pairs that training never sees."""
+        Sizes are mixed within a batch, for what batch normalisation learns holds for all of them.
+        """
         import torch
 
-        side = min(INPUT_SIZE, self.G.config.img_resolution)
-        parts = [self._pairs(100, side, "held-out", k) for k in range(NUM_HELD_OUT // 100)]
-        y, v = zip(*parts, strict=True)
-        return torch.cat(y), torch.cat(v)
+        from encoder.model import resize_measurement
+
+        turn = [(step * num + k) // 2 % len(self.sizes) for k in range(num)]
+        sizes = [self.native if k % 2 else self.sizes[turn[k]] for k in range(num)]
+        with torch.inference_mode():
+            x, v = self._draw(num, "pairs", step)
+            y = [
+                resize_measurement(self._measure(x[k : k + 1], size), INPUT_SIZE)
+                for k, size in enumerate(sizes)
+            ]
+        return torch.cat(y), v.clone()
+
+    def held_out_pairs(self) -> tuple[Tensor, Tensor]:
+        """Return the fixed pairs that training never sees, all of `INPUT_SIZE` or of G's size."""
+        import torch
+
+        parts = []
+        with torch.inference_mode():
+            for k in range(NUM_HELD_OUT // 100):
+                x, v = self._draw(100, "held-out", k)
+                parts.append((self._measure(x, self.native), v))
+        y, v = (torch.cat(column) for column in zip(*parts, strict=True))
+        return y, v
 
 
 def open_run(options: dict[str, Any], trainer: EncoderTrainer) -> Path:

@@ -27,6 +27,13 @@ class EncoderConfig:
     input_size: int = 32  # side of the network's input in pixels; measurements are resized to it
 
 
+def resize_measurement(y: Tensor, size: int) -> Tensor:
+    """Resize `y [N, 1, h, w]` to `[N, 1, size, size]`, the encoder's input (bicubic)."""
+    if y.shape[-2:] == (size, size):
+        return y
+    return F.interpolate(y, (size, size), mode="bicubic", antialias=True, align_corners=False)
+
+
 class Encoder(nn.Module):
     """Guess the Gaussianised latent v of a picture from its small grey measurement."""
 
@@ -41,10 +48,7 @@ class Encoder(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         """Return the mean of v `[N, latent_dim]` for measurements `[N, 1, h, w]` in [-1, 1]."""
-        size = self.config.input_size
-        if y.shape[-2:] != (size, size):
-            y = F.interpolate(y, (size, size), mode="bicubic", antialias=True, align_corners=False)
-        return self.head(self.backbone(y))
+        return self.head(self.backbone(resize_measurement(y, self.config.input_size)))
 
     def sample(self, y: Tensor, noise: Tensor) -> Tensor:
         """Return samples of a Gaussian about the guess for one measurement.

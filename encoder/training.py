@@ -26,7 +26,7 @@ class EncoderTrainingConfig:
     """
 
     total_steps: int  # of the whole run
-    lr: float = 5e-4  # peak learning rate of AdamW
+    lr: float = 1e-3  # peak learning rate of AdamW
     warmup: int = 500  # steps in which it rises; then it falls as a half cosine to 0
     weight_decay: float = 0.01
     precision: str = "fp32"  # or 'bf16' for the convolutions

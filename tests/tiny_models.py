@@ -57,7 +57,7 @@ def digest(value):
     return hashlib.sha256(type(value).__name__.encode() + content).hexdigest()
 
 
-def small_resnet(weights=None):
+def small_resnet(weights=None, **options):
     """ResNet-50's kind of network with a tenth of the weights: put it in `encoder.backbone`."""
     assert weights is None, "nothing may be downloaded"
-    return ResNet(Bottleneck, [1, 1, 1, 1], width_per_group=8)
+    return ResNet(Bottleneck, [1, 1, 1, 1], width_per_group=8, **options)
