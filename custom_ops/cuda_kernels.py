@@ -1,0 +1,255 @@
+"""filtered_lrelu on CUDA, as two operators that are each other's derivatives.
+
+`filtered_lrelu_op(x, b) -> y, mask` and, for a stored mask, the linear map
+`masked_filter_op(x, b, mask, transpose) -> y, sums` with `y = M (x + b)` or `M^T (x + b)` and
+`sums` the sum of y per channel. M is what the forward pass does to a small change of its input.
+Adding b to every pixel and summing over pixels are adjoint, so the derivative of the second
+operator is the second operator transposed: derivatives of every order are compiled and exact.
+"""
+
+from collections.abc import Sequence
+from math import inf, sqrt
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from custom_ops import cuda_build
+from custom_ops.cuda_bias_act import bias_act_cuda
+from custom_ops.cuda_plan import (
+    FORWARD,
+    FORWARD_SAVE,
+    MASKED,
+    AxisPlan,
+    Call,
+    Filter,
+    check_covered,
+    check_size,
+    lay_out,
+    make_call,
+    plan_axis,
+)
+from custom_ops.upfirdn2d import parse_padding
+
+SOURCE = "filters.cu"
+Plans = tuple[AxisPlan, AxisPlan]  # y, x
+
+
+def filtered_lrelu_cuda(
+    x: Tensor,
+    fu: Tensor | None = None,
+    fd: Tensor | None = None,
+    b: Tensor | None = None,
+    up: int = 1,
+    down: int = 1,
+    padding: int | Sequence[int] = 0,
+    gain: float = sqrt(2),
+    slope: float = 0.2,
+    clamp: float | None = None,
+    flip_filter: bool = False,
+) -> Tensor:
+    """`custom_ops.filtered_lrelu` on CUDA tensors; arguments and result as there, layout NCHW.
+
+    One kernel, in float32 arithmetic: the upsampled picture is never stored. If a derivative may
+    follow, two bits of each of its samples are.
+
+    Raises:
+        OpsError: a call that the kernels do not cover, or wrong arguments.
+    """
+    check_covered("filtered_lrelu", x)
+    pad = parse_padding(padding)
+    if fu is None and fd is None and up == down == 1 and not any(pad):
+        return bias_act_cuda(x, b, act="lrelu", alpha=slope, gain=gain, clamp=clamp)
+    bias = None if b is None else b.float()
+    fu, fd = to_device(fu, x), to_device(fd, x)
+    save = torch.is_grad_enabled() and (x.requires_grad or (b is not None and b.requires_grad))
+    bound = -1.0 if clamp is None else clamp
+    args = up, down, pad, gain, slope, bound, flip_filter, save
+    return filtered_lrelu_op(x, bias, fu, fd, *args)[0]
+
+
+def to_device(f: Tensor | None, x: Tensor) -> Tensor | None:
+    return None if f is None else f.detach().to(x.device, torch.float32).contiguous()
+
+
+def _plans(
+    size: Sequence[int],
+    fu: Tensor | None,
+    fd: Tensor | None,
+    up: int,
+    down: int,
+    padding: Sequence[int],
+) -> Plans:
+    (up_y, up_x), (down_y, down_x) = count_taps(fu), count_taps(fd)
+    y = plan_axis(size[0], up, down, padding[2:], up_y, down_y)
+    return y, plan_axis(size[1], up, down, padding[:2], up_x, down_x)
+
+
+def count_taps(f: Tensor | None) -> tuple[int, int]:
+    return (1, 1) if f is None else (f.shape[0], f.shape[-1])
+
+
+def make_filter(f: Tensor | None, flip: bool, scale_y: float = 1, scale_x: float = 1) -> Filter:
+    return Filter(None if f is None else f.data_ptr(), flip, scale_y, scale_x)
+
+
+def is_2d(f: Tensor | None) -> bool:
+    return f is not None and f.ndim == 2
+
+
+def _empty(x: Tensor, plans: Plans) -> Tensor:
+    return x.new_empty(x.shape[0], x.shape[1], plans[0].out, plans[1].out)
+
+
+def run_filters(
+    x: Tensor,
+    mode: int,
+    plans: Plans,
+    filters: tuple[Filter, Filter],
+    flat: tuple[bool, bool],
+    *,
+    b: Tensor | None = None,
+    mask: Tensor | None = None,
+    mask_plan: AxisPlan | None = None,
+    activation: tuple[float, float, float] = (1, 1, inf),
+) -> tuple[Tensor, Tensor]:
+    """Launch; `flat` tells which filters are two-dimensional. The sums are those of MASKED."""
+    x, y = x.contiguous(), _empty(x, plans)
+    b = None if b is None else b.float().contiguous()
+    check_size("custom_ops", x, y, *([] if mask is None else [mask]))
+    layout = lay_out(x.dtype, mode, *plans, *flat)
+    tiles, planes = layout.y.tiles * layout.x.tiles, x.shape[0] * x.shape[1]
+    size = (*x.shape[:2], tiles) if mode == MASKED else (0,)
+    sums = torch.empty(size, dtype=torch.float32, device=x.device)
+    call: Call = make_call(layout, *plans, *filters)
+    call.channels = x.shape[1]
+    call.gain, call.slope, call.clamp = activation
+    if mask is not None and mask_plan is not None:
+        call.mask_start, call.mask_pitch = mask_plan.mask_start(), mask_plan.mask_units()
+    for name, tensor in (("input", x), ("bias", b), ("output", y), ("mask", mask), ("sums", sums)):
+        setattr(call, name, None if tensor is None else tensor.data_ptr())
+    if planes:
+        cuda_build.launch(SOURCE, layout.name, call, planes * tiles, layout.shared_bytes, x.device)
+    return y, sums.sum((0, 2)) if mode == MASKED else sums
+
+
+def _empty_mask(x: Tensor, plans: Plans, save: bool) -> Tensor:
+    """[N, C, mid_y, units]; a unit is 2 bits of each of 8 samples."""
+    size = (*x.shape[:2], plans[0].mid, plans[1].mask_units()) if save else (0,)
+    gaps = any(plan.down > plan.taps_down for plan in plans)  # samples that no tile may compute
+    return (torch.zeros if gaps else torch.empty)(size, dtype=torch.int16, device=x.device)
+
+
+def run_filtered_lrelu(
+    x: Tensor,
+    b: Tensor | None,
+    fu: Tensor | None,
+    fd: Tensor | None,
+    up: int,
+    down: int,
+    padding: Sequence[int],
+    gain: float,
+    slope: float,
+    clamp: float,
+    flip: bool,
+    save: bool,
+) -> tuple[Tensor, Tensor]:
+    """Forward pass; `clamp < 0` is none; `save` keeps the mask that a derivative needs."""
+    plans = _plans(x.shape[2:], fu, fd, up, down, padding)
+    mask = _empty_mask(x, plans, save)
+    y, _ = run_filters(
+        x,
+        FORWARD_SAVE if save else FORWARD,
+        plans,
+        (make_filter(fu, flip, up, up), make_filter(fd, flip)),
+        (is_2d(fu), is_2d(fd)),
+        b=b,
+        mask=mask,
+        mask_plan=plans[1],
+        activation=(gain, slope, clamp if clamp >= 0 else inf),
+    )
+    return y, mask
+
+
+def run_masked_filter(
+    x: Tensor,
+    b: Tensor | None,
+    mask: Tensor,
+    fu: Tensor | None,
+    fd: Tensor | None,
+    up: int,
+    down: int,
+    padding: Sequence[int],
+    size: Sequence[int],
+    gain: float,
+    slope: float,
+    flip: bool,
+    transpose: bool,
+) -> tuple[Tensor, Tensor]:
+    """The linear map M (or its transpose) of a forward pass from pictures of `size` [H, W]."""
+    plans = forward = _plans(size, fu, fd, up, down, padding)
+    filters = make_filter(fu, flip, up, up), make_filter(fd, flip)
+    flat = is_2d(fu), is_2d(fd)
+    if transpose:
+        plans = forward[0].transpose(), forward[1].transpose()
+        filters, flat = (make_filter(fd, not flip), make_filter(fu, not flip, up, up)), flat[::-1]
+    scalars = gain, slope, inf
+    mask = mask.contiguous()
+    return run_filters(
+        x, MASKED, plans, filters, flat, b=b, mask=mask, mask_plan=forward[1], activation=scalars
+    )
+
+
+def define(name: str, body: Any) -> Any:
+    return torch.library.custom_op(f"irodori::{name}", body, mutates_args=(), device_types="cuda")
+
+
+filtered_lrelu_op = define("filtered_lrelu_cuda", run_filtered_lrelu)
+masked_filter_op = define("masked_filter_cuda", run_masked_filter)
+
+
+@filtered_lrelu_op.register_fake
+def _(x: Tensor, b: Any, fu: Any, fd: Any, up: int, down: int, padding: Any, *rest: Any) -> Any:
+    plans = _plans(x.shape[2:], fu, fd, up, down, padding)
+    return _empty(x, plans), _empty_mask(x, plans, rest[-1])
+
+
+@masked_filter_op.register_fake
+def _(x: Tensor, b: Any, mask: Any, fu: Any, fd: Any, up: int, down: int, *rest: Any) -> Any:
+    padding, size, *_, transpose = rest
+    plans = _plans(size, fu, fd, up, down, padding)
+    outputs = [plan.size_in if transpose else plan.out for plan in plans]
+    y = x.new_empty(*x.shape[:2], *outputs)
+    return y, x.new_empty(x.shape[1], dtype=torch.float32)
+
+
+def _save_forward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    x, b, fu, fd, up, down, padding, gain, slope, _, flip, save = inputs
+    ctx.save_for_backward(output[1], fu, fd)
+    ctx.mark_non_differentiable(output[1])
+    ctx.has_bias, ctx.saved = b is not None, save
+    ctx.args = up, down, padding, list(x.shape[2:]), gain, slope, flip
+
+
+def _forward_backward(ctx: Any, dy: Tensor, _: Any) -> tuple[Tensor | None, ...]:
+    if not ctx.saved:
+        raise RuntimeError(
+            "irodori::filtered_lrelu_cuda: save=False keeps nothing to differentiate"
+        )
+    dx, db = masked_filter_op(dy, None, *ctx.saved_tensors, *ctx.args, True)
+    return dx, db if ctx.has_bias else None, *[None] * 10
+
+
+def _save_masked(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    _, b, mask, fu, fd, *args, transpose = inputs
+    ctx.save_for_backward(mask, fu, fd)
+    ctx.has_bias, ctx.args, ctx.transpose = b is not None, args, transpose
+
+
+def _masked_backward(ctx: Any, dy: Tensor, dsums: Tensor) -> tuple[Tensor | None, ...]:
+    dx, db = masked_filter_op(dy, dsums, *ctx.saved_tensors, *ctx.args, not ctx.transpose)
+    return dx, db if ctx.has_bias else None, *[None] * 11
+
+
+filtered_lrelu_op.register_autograd(_forward_backward, setup_context=_save_forward)
+masked_filter_op.register_autograd(_masked_backward, setup_context=_save_masked)
