@@ -1,25 +1,23 @@
-"""The compiled filtered leaky ReLU as two torch operators that are each other's derivatives.
+"""Call the compiled row filters: sizes of the two axes, the C structures, one function to run them.
 
-`filtered_lrelu_cpu(x, b) -> y, mask` and, for a stored mask, the linear map
-`masked_filter_cpu(x, b, mask, transpose) -> y, sums` with `y = M (x + b)` or `M^T (x + b)` and
-`sums` the sum of y per channel. M is what the forward pass does to a small change of its input.
-Adding b to every pixel and summing over pixels are adjoint, so the derivative of the second
-operator is the second operator transposed: derivatives of every order stay compiled and exact.
+The kernel computes `D(act(U(x + b)))` on channels-last pictures, U and D resampling filters; the
+operators of `cpu_filtered_lrelu.py` and `cpu_upfirdn2d.py` are made of it.
 """
 
 import ctypes
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from custom_ops.build import load_library
 
 LANES = 16
 MARGIN = 8  # kMargin of the kernel: unused mask columns on either side of a row
 MAX_FACTOR = 8  # a group of samples may reach this far over the edge, see MARGIN
-FORWARD, FORWARD_SAVE, MASKED = range(3)
+FORWARD, FORWARD_SAVE, MASKED, LINEAR = range(4)
 
 
 class AxisPlan(NamedTuple):
@@ -50,6 +48,10 @@ class AxisPlan(NamedTuple):
         )
 
 
+Plans = tuple[AxisPlan, AxisPlan]
+"""Of the height and of the width."""
+
+
 class _Axis(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in AxisPlan._fields] + [
         ("f_up", ctypes.c_void_p),
@@ -63,67 +65,92 @@ class _Call(ctypes.Structure):
         ("x", _Axis),
         *[(name, ctypes.c_int64) for name in ("batch", "channels", "bf16", "mode", "threads")],
         *[(name, ctypes.c_void_p) for name in ("input", "bias", "output", "mask", "sums")],
-        ("bands", ctypes.c_int64),
+        *[(name, ctypes.c_int64) for name in ("bands", "up_is_matrix", "down_is_matrix")],
         *[(name, ctypes.c_float) for name in ("gain", "slope", "clamp")],
     ]
 
 
-def axis_plan(
-    size: int, fu: Tensor, fd: Tensor, up: int, down: int, pad: Sequence[int]
+def plan_axes(
+    size: Sequence[int],
+    fu: Tensor,
+    fd: Tensor,
+    up: Sequence[int],
+    down: Sequence[int],
+    padding: Sequence[int],
+) -> Plans:
+    """Plan a map of pictures of `size` [H, W]; `up` and `down` are [x, y], `padding` four."""
+    height = _plan(size[0], fu.shape[0], fd.shape[0], up[1], down[1], padding[2:])
+    width = _plan(size[1], fu.shape[-1], fd.shape[-1], up[0], down[0], padding[:2])
+    return height, width
+
+
+def _plan(
+    size: int, taps_up: int, taps_down: int, up: int, down: int, pad: Sequence[int]
 ) -> AxisPlan:
-    """Plan one axis of a filtered_lrelu with `pad = [before, after]`."""
-    mid = size * up + pad[0] + pad[1] - fu.numel() + 1
-    out = (mid - fd.numel()) // down + 1
-    mid = (out - 1) * down + fd.numel()  # samples beyond these reach no output
-    return AxisPlan(size, mid, out, up, down, pad[0], 0, fu.numel(), fd.numel())
+    mid = size * up + pad[0] + pad[1] - taps_up + 1
+    out = (mid - taps_down) // down + 1
+    mid = (out - 1) * down + taps_down  # samples beyond these reach no output
+    return AxisPlan(size, mid, out, up, down, pad[0], 0, taps_up, taps_down)
 
 
-def _plans(
-    x: Tensor, fu: Tensor, fd: Tensor, up: int, down: int, padding: Sequence[int]
-) -> tuple[AxisPlan, AxisPlan]:
-    height = axis_plan(x.shape[2], fu, fd, up, down, padding[2:])
-    return height, axis_plan(x.shape[3], fu, fd, up, down, padding[:2])
+def transpose(plans: Plans) -> Plans:
+    """The plans of the adjoint map."""
+    return plans[0].transpose(), plans[1].transpose()
 
 
-def _empty(x: Tensor, height: int, width: int) -> Tensor:
-    size = (x.shape[0], x.shape[1], height, width)
+def correlation(f: Tensor, flip: bool, scale: float = 1) -> Tensor:
+    """The correlation kernel of a filter, whose axes are each scaled by `scale`."""
+    f = f.detach().float()
+    return (f if flip else f.flip(list(range(f.ndim)))).mul(scale**f.ndim).contiguous()
+
+
+def empty_output(x: Tensor, plans: Plans) -> Tensor:
+    """An output of the type of `x`."""
+    size = (x.shape[0], x.shape[1], plans[0].out, plans[1].out)
     return torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
 
 
-def _empty_mask(x: Tensor, plans: tuple[AxisPlan, AxisPlan], save: bool) -> Tensor:
+def empty_mask(x: Tensor, plans: Plans, save: bool) -> Tensor:
+    """Room for the sign and clamp bits at the high rate, or an empty tensor."""
     blocks = -(-x.shape[1] // LANES)
     size = (x.shape[0], blocks, plans[0].mid, plans[1].mid + 2 * MARGIN) if save else (0,)
     gaps = any(plan.down > plan.taps_down for plan in plans)  # rows that the kernel may skip
     return (torch.zeros if gaps else torch.empty)(size, dtype=torch.int32, device=x.device)
 
 
-def _run(
+def run_filters(
     x: Tensor,
     b: Tensor | None,
-    plans: tuple[AxisPlan, AxisPlan],
+    plans: Plans,
     filters: tuple[Tensor, Tensor],
     mode: int,
-    mask: Tensor,
-    want_sums: bool,
-    scalars: tuple[float, float, float],
+    mask: Tensor | None = None,
+    want_sums: bool = False,
+    scalars: tuple[float, float, float] = (1.0, 1.0, -1.0),
 ) -> tuple[Tensor, Tensor]:
+    """Return the output and, if wanted, its sum per channel (else an empty tensor).
+
+    `filters` are the up and the down filter as correlation kernels, [taps] or [h, w]; `scalars` are
+    gain, slope and clamp (negative: none).
+    """
     x = x.contiguous(memory_format=torch.channels_last)
     b = None if b is None else b.float().contiguous()
-    mask = mask.contiguous()
-    y = _empty(x, plans[0].out, plans[1].out)
+    mask = None if mask is None else mask.contiguous()
+    y = empty_output(x, plans)
     batch, channels = x.shape[:2]
     blocks, threads = -(-channels // LANES), torch.get_num_threads()
     bands = max(1, min(-(-2 * threads // (batch * blocks)), plans[0].out // 8))
     sums = torch.zeros((batch, blocks, bands, LANES) if want_sums else (0,), dtype=torch.float64)
     pointers = [f.data_ptr() for f in filters]
+    optional = [None if t is None else t.data_ptr() or None for t in (b, mask)]
     call = _Call(
         *[_Axis(*plan, *pointers) for plan in plans],
         *(batch, channels, int(x.dtype == torch.bfloat16), mode, threads),
-        *(x.data_ptr(), None if b is None else b.data_ptr(), y.data_ptr()),
-        *(mask.data_ptr() or None, sums.data_ptr() or None, bands, *scalars),
+        *(x.data_ptr(), optional[0], y.data_ptr(), optional[1], sums.data_ptr() or None),
+        *(bands, *[int(f.ndim == 2) for f in filters], *scalars),
     )
     if load_library().irodori_filtered_lrelu(ctypes.byref(call)) != 0:
-        raise MemoryError("filtered_lrelu: no memory for the row buffers")
+        raise MemoryError("custom_ops: no memory for the row buffers")
     return y, _channel_sums(sums, channels) if want_sums else sums.float()
 
 
@@ -135,117 +162,21 @@ def _channel_sums(sums: Tensor, channels: int) -> Tensor:
     return torch.cat([head, per_block[-1, :lanes]]).float()
 
 
-def _correlation(f: Tensor, flip: bool, scale: float) -> Tensor:
-    f = f.detach().float()
-    return (f if flip else f.flip(0)).mul(scale).contiguous()
-
-
-@torch.library.custom_op("irodori::filtered_lrelu_cpu", mutates_args=(), device_types="cpu")
-def filtered_lrelu_cpu(
-    x: Tensor,
-    b: Tensor | None,
-    fu: Tensor,
-    fd: Tensor,
-    up: int,
-    down: int,
-    padding: Sequence[int],
-    gain: float,
-    slope: float,
-    clamp: float,
-    flip: bool,
-    save: bool,
-) -> tuple[Tensor, Tensor]:
-    """Forward pass; `clamp < 0` is none; `save` keeps the mask that a derivative needs."""
-    plans = _plans(x, fu, fd, up, down, padding)
-    mask = _empty_mask(x, plans, save)
-    filters = _correlation(fu, flip, up), _correlation(fd, flip, 1)
-    mode = FORWARD_SAVE if save else FORWARD
-    y, _ = _run(x, b, plans, filters, mode, mask, False, (gain, slope, clamp))
-    return y, mask
-
-
-@torch.library.custom_op("irodori::masked_filter_cpu", mutates_args=(), device_types="cpu")
-def masked_filter_cpu(
-    x: Tensor,
-    b: Tensor | None,
-    mask: Tensor,
-    fu: Tensor,
-    fd: Tensor,
-    up: int,
-    down: int,
-    padding: Sequence[int],
-    size: Sequence[int],
-    gain: float,
-    slope: float,
-    flip: bool,
-    transpose: bool,
-) -> tuple[Tensor, Tensor]:
-    """The linear map M (or its transpose) of a forward pass from pictures of `size` [H, W]."""
-    plans = _masked_plans(fu, fd, up, down, padding, size, transpose)
-    if transpose:
-        filters = _correlation(fd, not flip, 1), _correlation(fu, not flip, up)
-    else:
-        filters = _correlation(fu, flip, up), _correlation(fd, flip, 1)
-    return _run(x, b, plans, filters, MASKED, mask, True, (gain, slope, -1.0))
-
-
-def _masked_plans(
-    fu: Tensor,
-    fd: Tensor,
-    up: int,
-    down: int,
-    padding: Sequence[int],
-    size: Sequence[int],
-    transpose: bool,
-) -> tuple[AxisPlan, AxisPlan]:
-    height = axis_plan(size[0], fu, fd, up, down, padding[2:])
-    width = axis_plan(size[1], fu, fd, up, down, padding[:2])
-    return (height.transpose(), width.transpose()) if transpose else (height, width)
-
-
-@filtered_lrelu_cpu.register_fake
-def _(
-    x: Tensor, b: Any, fu: Tensor, fd: Tensor, up: int, down: int, padding: Any, *rest: Any
-) -> Any:
-    plans = _plans(x, fu, fd, up, down, padding)
-    return _empty(x, plans[0].out, plans[1].out), _empty_mask(x, plans, rest[-1])
-
-
-@masked_filter_cpu.register_fake
-def _(
-    x: Tensor, b: Any, mask: Tensor, fu: Tensor, fd: Tensor, up: int, down: int, *rest: Any
-) -> Any:
-    padding, size, *_, transpose = rest
-    plans = _masked_plans(fu, fd, up, down, padding, size, transpose)
-    sums = torch.empty(x.shape[1], dtype=torch.float32, device=x.device)
-    return _empty(x, plans[0].out, plans[1].out), sums
-
-
-def _save_forward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    x, b, fu, fd, up, down, padding, gain, slope, _, flip, save = inputs
-    ctx.save_for_backward(output[1], fu, fd)
-    ctx.mark_non_differentiable(output[1])
-    ctx.has_bias, ctx.saved = b is not None, save
-    ctx.args = up, down, padding, list(x.shape[2:]), gain, slope, flip
-
-
-def _forward_backward(ctx: Any, dy: Tensor, _: Any) -> tuple[Tensor | None, ...]:
-    if not ctx.saved:
-        raise RuntimeError("irodori::filtered_lrelu_cpu: save=False keeps nothing to differentiate")
-    dx, db = masked_filter_cpu(dy, None, *ctx.saved_tensors, *ctx.args, True)
-    return dx, db if ctx.has_bias else None, *[None] * 10
-
-
-def _save_masked(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    _, b, mask, fu, fd, *args, transpose = inputs
-    ctx.save_for_backward(mask, fu, fd)
-    ctx.has_bias, ctx.args, ctx.transpose = b is not None, args, transpose
-
-
-def _masked_backward(ctx: Any, dy: Tensor, dsums: Tensor) -> tuple[Tensor | None, ...]:
-    dx, db = masked_filter_cpu(dy, dsums, *ctx.saved_tensors, *ctx.args, not ctx.transpose)
-    return dx, db if ctx.has_bias else None, *[None] * 11
-
-
-filtered_lrelu_cpu.register_autograd(_forward_backward, setup_context=_save_forward)
-masked_filter_cpu.register_autograd(_masked_backward, setup_context=_save_masked)
+def describe_gap(
+    signals: Sequence[Tensor], filters: Sequence[Tensor | None], factors: Sequence[int]
+) -> str:
+    """What keeps a call from the compiled path, or an empty string; `signals` begins with x."""
+    x = signals[0]
+    if any(t.device.type != "cpu" for t in (*signals, *filters) if t is not None):
+        return f"device {x.device}"
+    if x.dtype not in (torch.float32, torch.bfloat16):
+        return f"{x.dtype}"
+    if x.numel() == 0:
+        return "empty signals"
+    if max(factors) > MAX_FACTOR:
+        return f"factors above {MAX_FACTOR}"
+    # Forward-mode tangents would be lost in the compiled operator without an error.
+    if torch._C._are_functorch_transforms_active():
+        return "torch.func transforms"
+    dual = any(forward_ad.unpack_dual(t).tangent is not None for t in signals)
+    return "forward-mode derivatives" if dual else ""

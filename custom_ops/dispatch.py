@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 
+from custom_ops.build import is_available
 from custom_ops.errors import OpsError
 
 IMPLS = ("auto", "ref", "cpu")
@@ -33,3 +34,22 @@ def resolve_impl(op: str, impl: str, available: Sequence[str]) -> str:
         what = f"unknown value {wish!r}"
         raise OpsError("E-OPS-IMPL", f"{ENVIRONMENT}: {what}. Set it to 'ref' or 'cpu'.")
     return wish if wish in ("auto", *available) else "ref"
+
+
+def use_cpu(op: str, impl: str, gap: str, is_worth: bool) -> bool:
+    """Whether the compiled path of `op` answers a call.
+
+    `gap` names what keeps the call from it (empty: nothing); if not `is_worth`, 'auto' leaves the
+    call to `ref`.
+
+    Raises:
+        OpsError: what was asked for by name does not exist, does not cover the call or cannot be
+            built.
+    """
+    wish = resolve_impl(op, impl, ("ref", "cpu"))
+    if gap and impl == "cpu":
+        what = f"impl='cpu' does not cover {gap}"
+        raise OpsError("E-OPS-IMPL", f"{op}: {what}. Use impl='auto'.")
+    if gap or wish == "ref" or (wish == "auto" and not is_worth):
+        return False
+    return is_available(strict=wish == "cpu")

@@ -5,14 +5,21 @@ from math import sqrt
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
+from custom_ops.arguments import (
+    check_bias,
+    check_clamp,
+    check_filter,
+    check_signal,
+    make_axis,
+    parse_padding,
+)
 from custom_ops.bias_act import bias_act
-from custom_ops.build import is_available
-from custom_ops.cpu_kernels import MAX_FACTOR, filtered_lrelu_cpu
-from custom_ops.dispatch import resolve_impl
+from custom_ops.cpu_filtered_lrelu import filtered_lrelu_cpu
+from custom_ops.cpu_kernels import describe_gap
+from custom_ops.dispatch import use_cpu
 from custom_ops.errors import OpsError
-from custom_ops.upfirdn2d import check_filter, check_signal, make_axis, parse_padding, upfirdn2d
+from custom_ops.upfirdn2d import upfirdn2d
 
 
 def filtered_lrelu(
@@ -37,48 +44,52 @@ def filtered_lrelu(
 
     Args:
         x: signal [N, C, H, W], floating.
-        fu: constant upsampling filter, [taps] or [h, w]; None is the identity.
-        fd: constant downsampling filter, likewise.
+        fu, fd: constant up- and downsampling filter, [taps] or [h, w]; None is the identity.
         b: bias [C], or None.
-        up: upsampling factor >= 1.
-        down: downsampling factor >= 1.
+        up, down: factors >= 1.
         padding: samples at the upsampled rate, one number or [x0, x1, y0, y1]; negative crops.
-        gain: factor after the activation.
-        slope: factor on negative values.
+        gain, slope: factor after the activation, factor on negative values.
         clamp: bound >= 0 on the absolute value after the gain, or None.
         flip_filter: True correlates instead of convolving.
         impl: 'auto', 'ref' or 'cpu'.
 
-    Returns:
-        [N, C, H_out, W_out], type of `x`.
-
-    Raises:
-        OpsError: wrong arguments, or an implementation that cannot do this call.
+    Returns: [N, C, H_out, W_out], type of `x`. Raises: OpsError, wrong arguments or path.
     """
     check_signal("filtered_lrelu", x)
-    check_filter("filtered_lrelu", "fu", fu)
-    check_filter("filtered_lrelu", "fd", fd)
-    _check_rest(x, b, up, down, clamp)
-    args = (x, fu, fd, b, up, down, padding, gain, slope, clamp, flip_filter)
-    if _use_cpu(resolve_impl("filtered_lrelu", impl, ("ref", "cpu")), impl, *args[:6]):
-        return _filtered_lrelu_cpu(*args)
-    return _filtered_lrelu_ref(*args)
+    pad = _check(x, fu, fd, b, up, down, padding, clamp)
+    args = (x, fu, fd, b, up, down, pad, gain, slope, clamp, flip_filter)
+    return (_cpu if _use_cpu(impl, *args[:6]) else _ref)(*args)
 
 
-def _check_rest(x: Tensor, b: Tensor | None, up: int, down: int, clamp: float | None) -> None:
-    if b is not None and tuple(b.shape) != (x.shape[1],):
-        what = f"b of shape {list(b.shape)} does not fit {x.shape[1]} channels"
-        raise OpsError("E-OPS-ARG", f"filtered_lrelu: {what}. Give one bias per channel.")
+def _check(
+    x: Tensor,
+    fu: Tensor | None,
+    fd: Tensor | None,
+    b: Tensor | None,
+    up: int,
+    down: int,
+    padding: int | Sequence[int],
+    clamp: float | None,
+) -> tuple[int, int, int, int]:
+    """Return the padding as four numbers. Raises: OpsError."""
+    op = "filtered_lrelu"
+    check_filter(op, "fu", fu)
+    check_filter(op, "fd", fd)
+    check_bias(op, x, b)
+    check_clamp(op, clamp)
     for name, factor in (("up", up), ("down", down)):
         if not isinstance(factor, int) or factor < 1:
             what = f"{name}={factor!r} is not a whole number >= 1"
-            raise OpsError("E-OPS-ARG", f"filtered_lrelu: {what}. Give for example {name}=2.")
-    if clamp is not None and not clamp >= 0:
-        raise OpsError("E-OPS-ARG", f"filtered_lrelu: clamp={clamp}. Give a bound >= 0 or None.")
+            raise OpsError("E-OPS-ARG", f"{op}: {what}. Give for example {name}=2.")
+    pad = parse_padding(padding)
+    for size, dim, ends in ((x.shape[2], 0, pad[2:]), (x.shape[3], -1, pad[:2])):
+        taps_up, taps_down = (1 if f is None else f.shape[dim] for f in (fu, fd))
+        middle = make_axis(up, 1, ends, size, taps_up).size_out
+        make_axis(1, down, (0, 0), middle, taps_down)
+    return pad
 
 
 def _use_cpu(
-    wish: str,
     impl: str,
     x: Tensor,
     fu: Tensor | None,
@@ -87,48 +98,20 @@ def _use_cpu(
     up: int,
     down: int,
 ) -> bool:
-    filters = fu is not None or fd is not None or max(up, down) > 1
-    if wish == "ref" or (wish == "auto" and not filters):  # nothing to filter: `ref` is as fast
-        return False
-    gap = _not_covered(x, fu, fd, up, down) or _transformed(x, b)
-    if gap and impl == "cpu":
-        what = f"impl='cpu' does not cover {gap}"
-        raise OpsError("E-OPS-IMPL", f"filtered_lrelu: {what}. Use impl='auto'.")
-    if gap:
-        return False
-    return is_available(wish == "cpu")
+    gap = describe_gap((x,) if b is None else (x, b), (fu, fd), (up, down))
+    # with nothing to filter `ref` is as fast
+    is_worth = fu is not None or fd is not None or max(up, down) > 1
+    return use_cpu("filtered_lrelu", impl, gap, is_worth)
 
 
-def _not_covered(x: Tensor, fu: Tensor | None, fd: Tensor | None, up: int, down: int) -> str:
-    """What keeps this call from the compiled path, or an empty string."""
-    if x.device.type != "cpu":
-        return f"device {x.device}"
-    if x.dtype not in (torch.float32, torch.bfloat16):
-        return f"{x.dtype}"
-    if x.numel() == 0:
-        return "empty signals"
-    if any(f is not None and (f.ndim != 1 or f.device.type != "cpu") for f in (fu, fd)):
-        return "two-dimensional filters"
-    return f"factors above {MAX_FACTOR}" if max(up, down) > MAX_FACTOR else ""
-
-
-def _transformed(x: Tensor, b: Tensor | None) -> str:
-    """Forward-mode tangents would be lost in the compiled operator without an error."""
-    if torch._C._are_functorch_transforms_active():
-        return "torch.func transforms"
-    signals = (x,) if b is None else (x, b)
-    dual = any(forward_ad.unpack_dual(t).tangent is not None for t in signals)
-    return "forward-mode derivatives" if dual else ""
-
-
-def _filtered_lrelu_cpu(
+def _cpu(
     x: Tensor,
     fu: Tensor | None,
     fd: Tensor | None,
     b: Tensor | None,
     up: int,
     down: int,
-    padding: int | Sequence[int],
+    pad: tuple[int, int, int, int],
     gain: float,
     slope: float,
     clamp: float | None,
@@ -136,10 +119,6 @@ def _filtered_lrelu_cpu(
 ) -> Tensor:
     identity = torch.ones(1)
     fu, fd = identity if fu is None else fu, identity if fd is None else fd
-    pad = parse_padding(padding)
-    for size, before, after in ((x.shape[3], *pad[:2]), (x.shape[2], *pad[2:])):
-        middle = make_axis(up, 1, (before, after), size, fu.numel()).size_out
-        make_axis(1, down, (0, 0), middle, fd.numel())
     bias = None if b is None else b.float()
     grad = x.requires_grad or (b is not None and b.requires_grad)
     bound = -1.0 if clamp is None else clamp
@@ -148,14 +127,14 @@ def _filtered_lrelu_cpu(
     return y
 
 
-def _filtered_lrelu_ref(
+def _ref(
     x: Tensor,
     fu: Tensor | None,
     fd: Tensor | None,
     b: Tensor | None,
     up: int,
     down: int,
-    padding: int | Sequence[int],
+    pad: tuple[int, int, int, int],
     gain: float,
     slope: float,
     clamp: float | None,
@@ -165,6 +144,6 @@ def _filtered_lrelu_ref(
     if dtype in (torch.bfloat16, torch.float16):
         x = x.float()
     x = bias_act(x, b, impl="ref")
-    x = upfirdn2d(x, fu, up, 1, padding, flip_filter, up**2, impl="ref")
+    x = upfirdn2d(x, fu, up, 1, pad, flip_filter, up**2, impl="ref")
     x = bias_act(x, None, act="lrelu", alpha=slope, gain=gain, clamp=clamp, impl="ref")
     return upfirdn2d(x, fd, 1, down, 0, flip_filter, impl="ref").to(dtype)

@@ -8,70 +8,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from custom_ops.dispatch import resolve_impl
-from custom_ops.errors import OpsError
-
-
-class Axis(NamedTuple):
-    """One axis of the map `y[j] = sum_i x[i] g[i up + before - j down]`, `g` of `taps` values."""
-
-    up: int
-    down: int
-    before: int
-    size_in: int
-    size_out: int
-    taps: int
-
-    def adjoint(self) -> "Axis":
-        """The transposed map: factors exchanged, filter reversed, `before` mirrored."""
-        before = self.taps - 1 - self.before
-        return Axis(self.down, self.up, before, self.size_out, self.size_in, self.taps)
-
-
-def parse_factor(name: str, value: int | Sequence[int]) -> tuple[int, int]:
-    """Read a factor given as one number or as `[x, y]`. Raises: OpsError."""
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2 or any(not isinstance(v, int) or v < 1 for v in pair):
-        what = f"{name}={value!r} is not a whole number >= 1 or two of them"
-        raise OpsError("E-OPS-ARG", f"upfirdn2d: {what}. Give for example {name}=2.")
-    return pair[0], pair[1]
-
-
-def parse_padding(value: int | Sequence[int]) -> tuple[int, int, int, int]:
-    """Read a padding given as one number or as `[x0, x1, y0, y1]`. Raises: OpsError."""
-    four = (value,) * 4 if isinstance(value, int) else tuple(value)
-    if len(four) != 4 or any(not isinstance(v, int) for v in four):
-        what = f"padding={value!r} is neither a whole number nor [x0, x1, y0, y1]"
-        raise OpsError("E-OPS-ARG", f"upfirdn2d: {what}. Give four whole numbers.")
-    return four[0], four[1], four[2], four[3]
-
-
-def check_signal(op: str, x: Tensor) -> None:
-    """Raise OpsError unless `x` is a floating tensor [N, C, H, W]."""
-    if x.ndim != 4 or not x.is_floating_point():
-        what = f"x is {x.dtype} of shape {list(x.shape)}, not floating [N, C, H, W]"
-        raise OpsError("E-OPS-ARG", f"{op}: {what}. Reshape or convert it.")
-
-
-def check_filter(op: str, name: str, f: Tensor | None) -> None:
-    """Raise OpsError unless `f` is None or a constant filter with one or two axes."""
-    if f is None:
-        return
-    if f.ndim not in (1, 2) or f.numel() == 0 or not f.is_floating_point():
-        what = f"{name} is {f.dtype} of shape {list(f.shape)}, not floating [taps] or [h, w]"
-        raise OpsError("E-OPS-ARG", f"{op}: {what}. Pass a filter with one or two axes.")
-    if f.requires_grad:
-        what = f"{name} requires a gradient, but filters are constants here"
-        raise OpsError("E-OPS-ARG", f"{op}: {what}. Pass {name}.detach().")
-
-
-def make_axis(up: int, down: int, pad: tuple[int, int], size: int, taps: int) -> Axis:
-    """One axis of an upfirdn2d; the output has `(size up + pads - taps) // down + 1` samples."""
-    size_out = (size * up + sum(pad) - taps) // down + 1
-    if size_out < 1:
-        what = f"{size} samples, up {up}, padding {list(pad)} and {taps} taps leave no output"
-        raise OpsError("E-OPS-ARG", f"upfirdn2d: {what}. Pad more or use a shorter filter.")
-    return Axis(up, down, pad[0], size, size_out, taps)
+from custom_ops.arguments import (
+    Axis,
+    check_filter,
+    check_signal,
+    make_axis,
+    parse_factor,
+    parse_padding,
+)
+from custom_ops.cpu_kernels import describe_gap
+from custom_ops.cpu_upfirdn2d import upfirdn2d_cpu
+from custom_ops.dispatch import use_cpu
 
 
 def upfirdn2d(
@@ -109,25 +56,43 @@ def upfirdn2d(
     """
     check_signal("upfirdn2d", x)
     check_filter("upfirdn2d", "f", f)
-    resolve_impl("upfirdn2d", impl, ("ref",))
-    return _upfirdn2d_ref(x, f, up, down, padding, flip_filter, gain)
+    factors, pad = (parse_factor("up", up), parse_factor("down", down)), parse_padding(padding)
+    axes = _axes(x, f, *factors, pad)
+    gap = describe_gap((x,), (f,), (*factors[0], *factors[1]))
+    if use_cpu("upfirdn2d", impl, gap, not gap and _is_worth_compiling(x, *axes)):
+        return _compiled(x, f, *factors, pad, flip_filter, gain)
+    return _Resample.apply(x, _kernel(f, flip_filter, gain), *axes)
 
 
-def _upfirdn2d_ref(
+def _compiled(x: Tensor, f: Tensor | None, *args: Any) -> Tensor:
+    *rest, flip_filter, gain = args
+    f = torch.ones(1) if f is None else f
+    y = upfirdn2d_cpu(x, f, *rest, list(x.shape[2:]), flip_filter, gain, False)
+    return y if x.is_contiguous(memory_format=torch.channels_last) else y.contiguous()
+
+
+def _is_worth_compiling(x: Tensor, axis_y: Axis, axis_x: Axis) -> bool:
+    """Whether the compiled path is the faster one, by benchmarks/cpu_ops.py.
+
+    oneDNN's depthwise convolution wins for short filters at an unchanged rate, and few channels
+    leave most lanes empty.
+    """
+    if x.shape[1] < 16 or axis_y.taps * axis_x.taps > 16:
+        return x.shape[1] >= 16
+    resampled = max(axis_y.up, axis_y.down, axis_x.up, axis_x.down) > 1
+    return resampled and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def _axes(
     x: Tensor,
     f: Tensor | None,
-    up: int | Sequence[int],
-    down: int | Sequence[int],
-    padding: int | Sequence[int],
-    flip_filter: bool,
-    gain: float,
-) -> Tensor:
+    up: tuple[int, int],
+    down: tuple[int, int],
+    pad: tuple[int, int, int, int],
+) -> tuple[Axis, Axis]:
     taps_x, taps_y = (1, 1) if f is None else (f.shape[-1], f.shape[0])
-    (up_x, up_y), (down_x, down_y) = parse_factor("up", up), parse_factor("down", down)
-    x0, x1, y0, y1 = parse_padding(padding)
-    axis_x = make_axis(up_x, down_x, (x0, x1), x.shape[3], taps_x)
-    axis_y = make_axis(up_y, down_y, (y0, y1), x.shape[2], taps_y)
-    return _Resample.apply(x, _kernel(f, flip_filter, gain), axis_y, axis_x)
+    axis_x = make_axis(up[0], down[0], pad[:2], x.shape[3], taps_x)
+    return make_axis(up[1], down[1], pad[2:], x.shape[2], taps_y), axis_x
 
 
 Kernel = tuple[list[float], list[float]] | list[list[float]]

@@ -84,3 +84,44 @@ def random_case(seed: int, channels: tuple[int, ...] = (1, 3, 15, 16, 17, 33)) -
         "clamp": rng.choice([None, 0.6, 256.0]),
         "flip_filter": rng.random() < 0.5,
     }
+
+
+def random_matrix(rng: random.Random, height: int, width: int) -> Tensor:
+    """An asymmetric filter of full rank whose absolute sum is 1."""
+    f = torch.tensor([[rng.uniform(-0.3, 1) for _ in range(width)] for _ in range(height)])
+    return f / f.abs().sum()
+
+
+def random_resampling(seed: int, channels: tuple[int, ...] = (1, 16, 19, 33)) -> dict[str, Any]:
+    """Arguments of upfirdn2d (float64 signals) that leave an output; the same for a seed."""
+    rng = random.Random(seed)
+    while True:
+        up, down = ([rng.choice([1, 1, 2, 3, 4]) for _ in range(2)] for _ in range(2))
+        taps = [rng.choice([1, 2, 4, 5, 8]) for _ in range(2)]
+        taps = rng.choice([taps, [taps[0]] * 2])
+        size = [rng.randint(2, 12) for _ in range(2)]
+        padding = [rng.randint(-3, 7) for _ in range(4)]
+        spans = [size[i] * up[i] + sum(padding[2 * i : 2 * i + 2]) - taps[i] for i in range(2)]
+        if min(spans) >= 0:
+            break
+    one_axis = taps[0] == taps[1] and rng.random() < 0.5
+    shape = rng.choice([1, 2]), rng.choice(channels), size[1], size[0]
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        "x": torch.randn(shape, dtype=torch.float64, generator=generator),
+        "f": random_filter(rng, taps[0]) if one_axis else random_matrix(rng, taps[1], taps[0]),
+        "up": up,
+        "down": down,
+        "padding": padding,
+        "flip_filter": rng.random() < 0.5,
+        "gain": rng.choice([1.0, 4.0, -0.7]),
+    }
+
+
+def with_matrices(case: dict[str, Any], seed: int) -> dict[str, Any]:
+    """A filtered_lrelu case with a matrix for `fd`, and sometimes for `fu`, of the same size."""
+    rng = random.Random(seed)
+    for name in ("fd", "fu") if seed % 3 == 0 else ("fd",):
+        taps = 1 if case[name] is None else case[name].numel()
+        case = {**case, name: random_matrix(rng, taps, taps)}
+    return case

@@ -135,7 +135,8 @@ def test_nan_stays_in_its_sample_and_the_input_is_not_changed():
         ({"down": [2, 2, 2]}, "E-OPS-ARG"),
         ({"padding": [1, 2]}, "E-OPS-ARG"),
         ({"impl": "cuda"}, "E-OPS-IMPL"),
-        ({"impl": "cpu"}, "E-OPS-IMPL"),
+        ({"impl": "cpu", "x": torch.zeros(1, 3, 8, 8).double()}, "E-OPS-IMPL"),
+        ({"impl": "cpu", "up": 9}, "E-OPS-IMPL"),
         ({"impl": "fast"}, "E-OPS-IMPL"),
     ],
 )

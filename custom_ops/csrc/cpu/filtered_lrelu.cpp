@@ -1,8 +1,9 @@
-// y = D(act(U(x + b))) on channels-last pictures, and its linear form with a stored mask.
+// y = D(act(U(x + b))) on channels-last pictures, its linear form with a stored mask, and D(U(x)).
 //
-// A task is 16 channels of some output rows of one sample. Rows stream: input line -> vertical up ->
-// horizontal up and activation -> horizontal down -> vertical down. Buffers hold a few rows at the
-// low rate and one row at the high rate; the upsampled picture never exists.
+// A task is 16 channels of some output rows of one sample. Rows stream: input line -> vertical up
+// -> horizontal up and activation -> horizontal down -> vertical down. Buffers hold a few rows at the
+// low rate and one row at the high rate; the upsampled picture never exists. A filter that is a
+// matrix does both directions in one step; as D it needs as many rows at the high rate as it has.
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -30,38 +31,46 @@ template <class T, Mode mode>
 struct Worker {
   const Call& call;
   const Activation act;
-  Up up_y, up_x;
-  int64_t line_width, mid_first, mid_left, ring_rows;
+  const Up up_y, up_x;
+  int64_t line_width, mid_first, mid_left, ring_rows, ring_width;
   v16 *lines, *raised, *mid, *ring, *zeros;
+  float *c_y, *c_x;  // of the matrix, if it is one: c_x alone, one sheet for each row of a group
   std::unique_ptr<float[]> weights;
   std::unique_ptr<v16[]> memory;
   std::unique_ptr<const v16*[]> line_at, row_at;
 
-  explicit Worker(const Call& c) : call(c), act(make_activation(c)) {
+  explicit Worker(const Call& c) : call(c), act(make_activation(c)), up_y(c.y), up_x(c.x) {
     const Axis &y = c.y, &x = c.x;
-    weights.reset(new (std::nothrow) float[y.taps_up + y.up + x.taps_up + x.up]);
-    if (!weights) return;
-    up_y.init(y, weights.get());
-    up_x.init(x, weights.get() + y.taps_up + y.up);
     line_width = up_x.groups() + up_x.taps - 1;
     mid_first = x.before_up + x.up * (up_x.first - 1) + 1;
     mid_left = std::max<int64_t>(x.before_down, 0) + x.up;
     const int64_t reach = (x.out - 1) * x.down - x.before_down + x.taps_down;
     const int64_t mid_width = mid_left + std::max(reach, x.mid) + x.up;
-    const int64_t widest = std::max(line_width, x.out);
     ring_rows = y.taps_down + y.down + y.up;
-    const int64_t total = (up_y.taps + y.up) * line_width + mid_width + ring_rows * x.out + widest;
+    ring_width = c.down_is_matrix ? mid_width : x.out;
+    const int64_t widest = std::max(line_width, ring_width);
     line_at.reset(new (std::nothrow) const v16*[up_y.taps]);
     row_at.reset(new (std::nothrow) const v16*[y.taps_down + y.down]);
-    memory.reset(new (std::nothrow) v16[total]());
+    memory.reset(new (std::nothrow) v16[(up_y.taps + y.up) * line_width + mid_width +
+                                        ring_rows * ring_width + widest]());
     lines = memory.get();
     raised = lines + up_y.taps * line_width;
     mid = raised + y.up * line_width;
     ring = mid + mid_width;
-    zeros = ring + ring_rows * x.out;
+    zeros = ring + ring_rows * ring_width;
+    weights.reset(new (std::nothrow) float[up_y.size() * (1 + up_x.size()) + up_x.size()]);
+    if (weights) arrange();
   }
 
   bool ok() const { return weights && memory && line_at && row_at; }
+
+  void arrange() {
+    c_y = weights.get();
+    c_x = c_y + up_y.size();
+    if (call.up_is_matrix) return arrange_matrix(call, up_y, up_x, c_x);
+    up_y.arrange(call.y.f_up, call.y.taps_up, c_y);
+    up_x.arrange(call.x.f_up, call.x.taps_up, c_x);
+  }
 
   // Input row i plus its bias, in float32.
   void load_line(const Place<T>& at, int64_t i) {
@@ -85,20 +94,25 @@ struct Worker {
       const bool real = i >= 0 && i < call.y.in;
       line_at[t] = real ? lines + (i % up_y.taps) * line_width : zeros;
     }
+    if (call.up_is_matrix) return;
     switch (up_y.up) {
-      case 2: return up_columns<2>(up_y, line_at.get(), line_width, raised);
-      case 4: return up_columns<4>(up_y, line_at.get(), line_width, raised);
-      default: return up_columns<1>(up_y, line_at.get(), line_width, raised);
+      case 2: return up_columns<2>(up_y, c_y, line_at.get(), line_width, raised);
+      case 4: return up_columns<4>(up_y, c_y, line_at.get(), line_width, raised);
+      default: return up_columns<1>(up_y, c_y, line_at.get(), line_width, raised);
     }
   }
 
-  // Row m of the upsampled picture: up, activate, down, into the ring.
-  void filter_row(const v16* line, int64_t m, uint32_t* mask) {
-    v16* row = mid + mid_left + mid_first;
+  // Row m of the upsampled picture, the r-th of its group: up, activate, down, into the ring.
+  void filter_row(int64_t m, int64_t r, uint32_t* mask) {
+    const v16* line = raised + r * line_width;
+    const Source all{line_at.get(), up_y.taps, c_x + r * up_y.taps * up_x.size()};
+    const Source from = call.up_is_matrix ? all : Source{&line, 1, c_x};
+    v16* to = ring + (m % ring_rows) * ring_width;
+    v16* row = (call.down_is_matrix ? to : mid) + mid_left;
     switch (up_x.up) {
-      case 2: up_row<2, mode>(up_x, line, row, mask + mid_first, act); break;
-      case 4: up_row<4, mode>(up_x, line, row, mask + mid_first, act); break;
-      default: up_row<1, mode>(up_x, line, row, mask + mid_first, act);
+      case 2: up_row<2, mode>(up_x, from, row + mid_first, mask + mid_first, act); break;
+      case 4: up_row<4, mode>(up_x, from, row + mid_first, mask + mid_first, act); break;
+      default: up_row<1, mode>(up_x, from, row + mid_first, mask + mid_first, act);
     }
     // Groups may reach over the edges. What they make there is never read: forward, no tap goes
     // beyond mid; backward, it is zero. It is cleared so that equal calls leave equal masks.
@@ -106,28 +120,39 @@ struct Worker {
       std::fill(mask - kMargin, mask, 0u);
       std::fill(mask + call.x.mid, mask + call.x.mid + kMargin, 0u);
     }
-    const v16* from = mid + mid_left - call.x.before_down;
-    v16* to = ring + (m % ring_rows) * call.x.out;
+    if (call.down_is_matrix) return;
+    row -= call.x.before_down;
     switch (call.x.down) {
-      case 1: return down_row<1>(call.x, from, to);
-      case 2: return down_row<2>(call.x, from, to);
-      case 4: return down_row<4>(call.x, from, to);
-      default: return down_row<0>(call.x, from, to);
+      case 1: return down_row<1>(call.x, row, to);
+      case 2: return down_row<2>(call.x, row, to);
+      case 4: return down_row<4>(call.x, row, to);
+      default: return down_row<0>(call.x, row, to);
     }
   }
 
   // Output row j, or j and j + 1 if `pair`.
   void emit(const Place<T>& at, int64_t j, bool pair) {
     const Axis& y = call.y;
+    const v16* first = ring + (call.down_is_matrix ? mid_left - call.x.before_down : 0);
     for (int64_t k = 0; k < y.taps_down + (pair ? y.down : 0); ++k) {
       const int64_t m = j * y.down - y.before_down + k;
-      row_at[k] = m >= 0 && m < y.mid ? ring + (m % ring_rows) * call.x.out : zeros;
+      row_at[k] = m >= 0 && m < y.mid ? first + (m % ring_rows) * ring_width : zeros;
     }
+    if (!call.down_is_matrix) return write<kColumn>(at, j, pair);
+    switch (call.x.down) {
+      case 1: return write<kMatrix1>(at, j, pair);
+      case 2: return write<kMatrix2>(at, j, pair);
+      default: return write<kMatrixAny>(at, j, pair);
+    }
+  }
+
+  template <Shape shape>
+  void write(const Place<T>& at, int64_t j, bool pair) {
     const bool full = at.lanes == kLanes;
-    const auto one = full ? down_columns<1, true, T> : down_columns<1, false, T>;
-    const auto two = full ? down_columns<2, true, T> : down_columns<2, false, T>;
+    const auto one = full ? down_columns<shape, 1, true, T> : down_columns<shape, 1, false, T>;
+    const auto two = full ? down_columns<shape, 2, true, T> : down_columns<shape, 2, false, T>;
     T* row = at.out + j * call.x.out * call.channels;
-    (pair ? two : one)(y, row_at.get(), call.x.out, row, call.channels, at.lanes, at.sums);
+    (pair ? two : one)(call, row_at.get(), row, at.lanes, at.sums);
   }
 
   Place<T> place(int64_t n, int64_t block, int64_t band) const {
@@ -160,7 +185,7 @@ struct Worker {
       raise(group);
       const int64_t first = y.before_up + y.up * (group - 1) + 1;
       for (int64_t m = std::max(first, low); m < first + y.up && m <= high; ++m)
-        filter_row(raised + (m - first) * line_width, m, at.mask + m * (call.x.mid + 2 * kMargin));
+        filter_row(m, m - first, at.mask + m * (call.x.mid + 2 * kMargin));
       for (; j + step <= end && (j + step - 1) * y.down + reach < first + y.up; j += step)
         emit(at, j, step == 2);
     }
@@ -193,6 +218,7 @@ int run_mode(const Call& call) {
     case kForward: return run_all<T, kForward>(call);
     case kForwardSave: return run_all<T, kForwardSave>(call);
     case kMasked: return run_all<T, kMasked>(call);
+    case kLinear: return run_all<T, kLinear>(call);
   }
   return 2;
 }

@@ -1,6 +1,7 @@
-// The row filters of filtered_lrelu.cpp: up, activate, down. All widths are in pixels of 16 channels.
+// The row filters of filtered_lrelu.cpp: up, activate, down. Widths are in pixels of 16 channels.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "simd.h"
@@ -9,10 +10,10 @@
 // out[j] = sum_m mid[m] f_down[m + before_down - j down]; filters as correlation kernels.
 struct Axis {
   int64_t in, mid, out, up, down, before_up, before_down, taps_up, taps_down;
-  const float *f_up, *f_down;
+  const float *f_up, *f_down;  // y only, if a matrix: [y.taps][x.taps]
 };
 
-enum Mode : int64_t { kForward = 0, kForwardSave = 1, kMasked = 2 };
+enum Mode : int64_t { kForward = 0, kForwardSave = 1, kMasked = 2, kLinear = 3 };
 
 struct Call {
   Axis y, x;
@@ -22,7 +23,7 @@ struct Call {
   void* output;        // [batch, y.out, x.out, channels]
   uint32_t* mask;      // [batch, blocks, y.mid, x.mid + 2 kMargin]: positive, inside << 16
   double* sums;        // [batch, blocks, bands, 16]: sums of the output, or null
-  int64_t bands;
+  int64_t bands, up_is_matrix, down_is_matrix;
   float gain, slope, clamp;  // clamp < 0: none
 };
 
@@ -49,6 +50,7 @@ INLINE v16 activate(v16 v, Activation act, uint32_t* mask) {
     const v16 slope = pick(load_low(mask), act.positive, act.negative);
     return pick(load_high(mask), v * slope, zero);
   }
+  if (mode == kLinear) return v * act.positive;
   const Bits positive = greater(v, zero);
   const v16 scaled = v * pick(positive, act.positive, act.negative);
   // In this order of operands both are one instruction that lets a NaN through.
@@ -62,70 +64,93 @@ INLINE v16 activate(v16 v, Activation act, uint32_t* mask) {
 // r = 0 .. up - 1, each from the inputs o .. o + taps - 1 with weights c[t up + r].
 struct Up {
   int64_t up, taps, first, last;  // groups first .. last cover mid[0] .. mid[mid - 1]
-  float* c;
 
-  void init(const Axis& a, float* storage) {
-    up = a.up;
-    taps = ceil_div(a.taps_up, up);
-    first = ceil_div(-a.before_up, up);
-    last = ceil_div(a.mid - 1 - a.before_up, up);
-    c = storage;
-    for (int64_t t = 0; t < taps; ++t)
-      for (int64_t r = 0; r < up; ++r) {
-        const int64_t k = up - 1 - r + up * t;
-        c[t * up + r] = k < a.taps_up ? a.f_up[k] : 0.f;
-      }
-  }
+  explicit Up(const Axis& a)
+      : up(a.up),
+        taps(ceil_div(a.taps_up, up)),
+        first(ceil_div(-a.before_up, up)),
+        last(ceil_div(a.mid - 1 - a.before_up, up)) {}
+
   int64_t groups() const { return last - first + 1; }
+  int64_t size() const { return taps * up; }  // of c; the filter, and zeros to fill the last tap
+  int64_t source(int64_t t, int64_t r) const { return up - 1 - r + up * t; }
+
+  void arrange(const float* f, int64_t count, float* c) const {
+    for (int64_t t = 0; t < taps; ++t)
+      for (int64_t r = 0; r < up; ++r)
+        c[t * up + r] = source(t, r) < count ? f[source(t, r)] : 0.f;
+  }
+};
+
+// The same for a matrix: out[r_y][t_y] are the weights c of one line for one row of a group.
+INLINE void arrange_matrix(const Call& call, const Up& y, const Up& x, float* out) {
+  const int64_t count = call.x.taps_up;
+  for (int64_t r = 0; r < y.up; ++r)
+    for (int64_t t = 0; t < y.taps; ++t, out += x.size()) {
+      const int64_t k = y.source(t, r);
+      if (k < call.y.taps_up)
+        x.arrange(call.y.f_up + k * count, count, out);
+      else
+        std::fill(out, out + x.size(), 0.f);
+    }
+}
+
+// The lines that a row of the upsampled picture is the sum of, each with its weights.
+struct Source {
+  const v16* const* lines;
+  int64_t count;
+  const float* c;  // [count][u.size()]
 };
 
 template <int U, int J, Mode mode>
-INLINE void up_block(const Up& u, int64_t r0, const v16* line, v16* mid, uint32_t* mask,
-                     Activation act) {
+INLINE void up_block(const Up& u, int64_t r0, const Source& from, int64_t x, v16* mid,
+                     uint32_t* mask, Activation act) {
   v16 sum[J][U] = {};
-  for (int64_t t = 0; t < u.taps; ++t)
-    for (int j = 0; j < J; ++j)
-      for (int r = 0; r < U; ++r) sum[j][r] += line[j + t] * u.c[t * u.up + r0 + r];
+  const float* c = from.c + r0;
+  for (int64_t s = 0; s < from.count; ++s) {
+    const v16* line = from.lines[s] + x;
+    for (int64_t t = 0; t < u.taps; ++t, c += u.up)
+      for (int j = 0; j < J; ++j)
+        for (int r = 0; r < U; ++r) sum[j][r] += line[j + t] * c[r];
+  }
   for (int j = 0; j < J; ++j)
     for (int r = 0; r < U; ++r) {
-      const int64_t at = j * u.up + r0 + r;
+      const int64_t at = (x + j) * u.up + r0 + r;
       mid[at] = activate<mode>(sum[j][r], act, mask + at);
     }
 }
 
 template <int U, Mode mode>
-void up_row(const Up& u, const v16* line, v16* mid, uint32_t* mask, const Activation& shared) {
+void up_row(const Up& u, const Source& from, v16* mid, uint32_t* mask, const Activation& shared) {
   constexpr int J = U == 4 ? 4 : U == 2 ? 6 : 8;
   const Activation act = shared;  // a copy that the stores below cannot alias stays in registers
   for (int64_t r0 = 0; r0 < u.up; r0 += U) {
-    int64_t o = 0;
-    for (; o + J <= u.groups(); o += J)
-      up_block<U, J, mode>(u, r0, line + o, mid + o * u.up, mask + o * u.up, act);
-    for (; o < u.groups(); ++o)
-      up_block<U, 1, mode>(u, r0, line + o, mid + o * u.up, mask + o * u.up, act);
+    int64_t x = 0;
+    for (; x + J <= u.groups(); x += J) up_block<U, J, mode>(u, r0, from, x, mid, mask, act);
+    for (; x < u.groups(); ++x) up_block<U, 1, mode>(u, r0, from, x, mid, mask, act);
   }
 }
 
 template <int U, int J>
-INLINE void up_column_block(const Up& u, int64_t r0, const v16* const* lines, int64_t x, v16* out,
-                            int64_t width) {
+INLINE void up_column_block(const Up& u, const float* c, int64_t r0, const v16* const* lines,
+                            int64_t x, v16* out, int64_t width) {
   v16 sum[U][J] = {};
   for (int64_t t = 0; t < u.taps; ++t) {
     const v16* line = lines[t] + x;
     for (int r = 0; r < U; ++r)
-      for (int j = 0; j < J; ++j) sum[r][j] += line[j] * u.c[t * u.up + r0 + r];
+      for (int j = 0; j < J; ++j) sum[r][j] += line[j] * c[t * u.up + r0 + r];
   }
   for (int r = 0; r < U; ++r)
     for (int j = 0; j < J; ++j) out[(r0 + r) * width + x + j] = sum[r][j];
 }
 
 template <int U>
-void up_columns(const Up& u, const v16* const* lines, int64_t width, v16* out) {
+void up_columns(const Up& u, const float* c, const v16* const* lines, int64_t width, v16* out) {
   constexpr int J = U == 4 ? 4 : U == 2 ? 6 : 8;
   for (int64_t r0 = 0; r0 < u.up; r0 += U) {
     int64_t x = 0;
-    for (; x + J <= width; x += J) up_column_block<U, J>(u, r0, lines, x, out, width);
-    for (; x < width; ++x) up_column_block<U, 1>(u, r0, lines, x, out, width);
+    for (; x + J <= width; x += J) up_column_block<U, J>(u, c, r0, lines, x, out, width);
+    for (; x < width; ++x) up_column_block<U, 1>(u, c, r0, lines, x, out, width);
   }
 }
 
@@ -146,42 +171,51 @@ void down_row(const Axis& a, const v16* mid, v16* out) {
   for (; j < a.out; ++j) down_block<D, 1>(a, mid + j * step, out + j);
 }
 
+// How the vertical filter reads a row: as it is, or with the columns of a matrix every `step`.
+enum Shape { kColumn, kMatrix1, kMatrix2, kMatrixAny };
+
 // R output rows at once: they share most of their input rows, which come from the second cache.
-template <int R, int J, class T>
-INLINE v16 down_column_block(const Axis& a, const v16* const* rows, int64_t x, T* out,
-                             int64_t row_pitch, int64_t pixel, int lanes) {
+template <Shape shape, int R, int J, class T>
+INLINE v16 down_column_block(const Call& call, const v16* const* rows, int64_t x, T* out,
+                             int lanes) {
   v16 sum[R][J] = {};
-  const int64_t shift = R == 1 ? 0 : a.down, taps = a.taps_down;
+  const int64_t shift = R == 1 ? 0 : call.y.down, taps = call.y.taps_down;
+  const int64_t columns = shape == kColumn ? 1 : call.x.taps_down;
+  const int64_t step = shape == kMatrixAny ? call.x.down : shape == kMatrix2 ? 2 : 1;
+  const float *f = call.y.f_down, *g = f - shift * columns;
   for (int64_t k = 0; k < shift; ++k)
-    for (int j = 0; j < J; ++j) sum[0][j] += rows[k][x + j] * a.f_down[k];
+    for (int64_t l = 0; l < columns; ++l)
+      for (int j = 0; j < J; ++j) sum[0][j] += rows[k][(x + j) * step + l] * f[k * columns + l];
   for (int64_t k = shift; k < taps; ++k)
-    for (int j = 0; j < J; ++j) {
-      const v16 value = rows[k][x + j];
-      sum[0][j] += value * a.f_down[k];
-      if (R == 2) sum[R - 1][j] += value * a.f_down[k - shift];
-    }
-  if (R == 2)
-    for (int64_t k = taps; k < taps + shift; ++k)
-      for (int j = 0; j < J; ++j) sum[R - 1][j] += rows[k][x + j] * a.f_down[k - shift];
+    for (int64_t l = 0; l < columns; ++l)
+      for (int j = 0; j < J; ++j) {
+        const v16 value = rows[k][(x + j) * step + l];
+        sum[0][j] += value * f[k * columns + l];
+        if (R == 2) sum[R - 1][j] += value * g[k * columns + l];
+      }
+  for (int64_t k = taps; k < taps + shift; ++k)
+    for (int64_t l = 0; l < columns; ++l)
+      for (int j = 0; j < J; ++j)
+        sum[R - 1][j] += rows[k][(x + j) * step + l] * g[k * columns + l];
   v16 total = {};
+  const int64_t width = call.x.out, pixel = call.channels;
   for (int r = 0; r < R; ++r)
     for (int j = 0; j < J; ++j) {
-      store(out + r * row_pitch + (x + j) * pixel, sum[r][j], lanes);
+      store(out + (r * width + x + j) * pixel, sum[r][j], lanes);
       total += sum[r][j];
     }
   return total;
 }
 
-template <int R, bool full, class T>
-void down_columns(const Axis& a, const v16* const* rows, int64_t width, T* out, int64_t pixel,
-                  int some, double* sums) {
+template <Shape shape, int R, bool full, class T>
+void down_columns(const Call& call, const v16* const* rows, T* out, int some, double* sums) {
   const int lanes = full ? kLanes : some;
-  const int64_t pitch = width * pixel;
+  const int64_t width = call.x.out;
   v16 total = {};
   int64_t x = 0;
   for (; x + 8 <= width; x += 8)
-    total += down_column_block<R, 8>(a, rows, x, out, pitch, pixel, lanes);
-  for (; x < width; ++x) total += down_column_block<R, 1>(a, rows, x, out, pitch, pixel, lanes);
+    total += down_column_block<shape, R, 8>(call, rows, x, out, lanes);
+  for (; x < width; ++x) total += down_column_block<shape, R, 1>(call, rows, x, out, lanes);
   if (sums)
     for (int i = 0; i < lanes; ++i) sums[i] += total[i];
 }
