@@ -12,7 +12,7 @@ class InversionConfig:
     """
 
     num_steps: int = 300  # optimiser steps per candidate
-    lr: float = 0.2  # peak step size of Adam in v, in prior standard deviations
+    lr: float = 1.0  # peak step size of Adam in preconditioned coordinates
     tau: float = 0.06  # standard deviation of the picture's own error, per pixel and colour
     sigma: float = 0.03  # standard deviation of the measurement, 0.03 = 4 grey levels
     delta_std: float = 0.5  # prior standard deviation of each layer's own share of the latent

@@ -13,6 +13,7 @@ from inversion.latent import LatentPrior
 from inversion.objective import RandomisedProblem, one_sided_residual
 from inversion.operators import GreySmall, MeasurementNoise, sample_at
 from inversion.optimize import minimize
+from inversion.precondition import Preconditioner
 from inversion.project import Projection, project
 from stylegan import Generator
 from stylegan.seeding import derive_generator
@@ -74,38 +75,67 @@ class Inverter:
     def _noise(self) -> MeasurementNoise:
         return MeasurementNoise(self._A_of_samples, self.config.tau, self.config.sigma)
 
-    def _solve(self, first: int, wanted: int, on_step: Callable[[], None]) -> Candidates:
-        indices = range(first, first + self.config.chunk)
-        y, A, noise = self.y, self._A_of_samples, self._noise
-        anchor = self._draw("anchor", indices, self.prior.dim * (1 + self.prior.num_ws))
-        eps = [noise.sample((1, 1, *A.size), self._generator("eps", k)) for k in indices]
-        problem = RandomisedProblem(
-            measure=lambda x: A(self.G.synthesis(self._ws(x), precision=self.config.precision)),
-            target=y + torch.cat(eps).to(y),
-            anchor=anchor,
-            whiten=noise.whiten,
-            residual=one_sided_residual(y),
+    @cached_property
+    def _preconditioner(self) -> Preconditioner:
+        return Preconditioner.fit(
+            lambda x: self._noise.whiten(self._measure(x)),
+            1 + self.prior.num_ws,
+            self.prior.dim,
+            derive_generator(0, "preconditioner"),
         )
-        x = torch.cat([self.start(anchor[:, : self.prior.dim]), anchor[:, self.prior.dim :]], dim=1)
-        for state in minimize(problem, x, num_steps=self.config.num_steps, lr=self.config.lr):
-            x = state.best_x
-            on_step()
+
+    def _measure(self, x: Tensor) -> Tensor:
+        ws = self._ws(x.to(self.y))
+        return self._A_of_samples(self.G.synthesis(ws, precision=self.config.precision))
+
+    def _solve(self, first: int, wanted: int, on_step: Callable[[], None]) -> Candidates:
+        indices, dim = range(first, first + self.config.chunk), self.prior.dim
+        anchor = self._draw("anchor", indices, dim * (1 + self.prior.num_ws))
+        shape = (1, 1, *self.A.size)
+        eps = [self._noise.sample(shape, self._generator("eps", k)) for k in indices]
+        problem = RandomisedProblem(
+            measure=self._measure,
+            target=self.y + torch.cat(eps).to(self.y),
+            anchor=anchor,
+            whiten=self._noise.whiten,
+            residual=one_sided_residual(self.y),
+        )
+        x = torch.cat([self.start(anchor[:, :dim]), anchor[:, dim:]], dim=1)
+        x = self._descend(problem, x, on_step)
         with torch.inference_mode():
             ws = self._ws(x)
-            img = self.G.synthesis(ws).clamp(-1, 1)[:wanted]
-            misfit = noise.whiten(one_sided_residual(y)(A(img), y)).square().flatten(1).sum(1)
-        constant = noise.log_det() + y.numel() * math.log(2 * math.pi)
-        log_prior = -x[:wanted].square().sum(1) / 2
-        return self._finish(first, ws[:wanted], img, -(misfit + constant) / 2, log_prior)
+            img = self.G.synthesis(ws).clamp(-1, 1)
+        return self._finish(first, x[:wanted], ws[:wanted], img[:wanted])
 
-    def _finish(
-        self, first: int, ws: Tensor, img: Tensor, log_lik: Tensor, log_prior: Tensor
-    ) -> Candidates:
+    def _descend(
+        self, problem: RandomisedProblem, x: Tensor, on_step: Callable[[], None]
+    ) -> Tensor:
+        P, config = self._preconditioner, self.config
+        t = P.to_t(x)
+        for state in minimize(
+            lambda t: problem(P.to_x(t)), t, num_steps=config.num_steps, lr=config.lr
+        ):
+            t = state.best_x
+            on_step()
+        return P.to_x(t)
+
+    def _finish(self, first: int, x: Tensor, ws: Tensor, img: Tensor) -> Candidates:
         pictures = sample_at(img, self.A.img_resolution).clamp(-1, 1)
         r = one_sided_residual(self.y)(self.A(pictures), self.y)
-        before = r.square().flatten(1).mean(1).sqrt() * 127.5
-        projection = project(pictures, self.y, self.A)
-        return Candidates(first, ws, pictures, before, log_lik, log_prior, projection)
+        return Candidates(
+            first,
+            ws,
+            pictures,
+            residual_before_rms_255=r.square().flatten(1).mean(1).sqrt() * 127.5,
+            log_lik=self._log_lik(img),
+            log_prior=-x.square().sum(1) / 2,
+            projection=project(pictures, self.y, self.A),
+        )
+
+    def _log_lik(self, img: Tensor) -> Tensor:
+        r = one_sided_residual(self.y)(self._A_of_samples(img), self.y)
+        misfit = self._noise.whiten(r).square().flatten(1).sum(1)
+        return -(misfit + self._noise.log_det() + self.y.numel() * math.log(2 * math.pi)) / 2
 
     def _ws(self, x: Tensor) -> Tensor:
         """Unpack `x = [v, delta / delta_std]` `[N, dim (1 + num_ws)]` into ws."""

@@ -47,7 +47,7 @@ def encoder(case: Case) -> Path:
     torch.nn.init.zeros_(network.head.weight)
     torch.nn.init.constant_(network.head.bias, 0.7)
     network.residual_sqrt_cov.zero_()
-    save_encoder(case.folder / "encoder.safetensors", network, torch.float16)
+    save_encoder(case.folder / "encoder.safetensors", network)
     return case.folder / "encoder.safetensors"
 
 
@@ -154,7 +154,7 @@ def test_models_in_each_others_place(case: Case, outs: Path) -> None:
 
 def test_an_encoder_for_another_generator(case: Case, outs: Path, tmp_path: Path) -> None:
     path = tmp_path / "encoder.safetensors"
-    save_encoder(path, Encoder(EncoderConfig(16, "0" * 64)), torch.float16)
+    save_encoder(path, Encoder(EncoderConfig(16, "0" * 64)))
     done = case.run("--encoder", path, outdir=outs / "face")
     path.unlink()
     assert_refused(done, 76, outs, "E-MODEL-MISMATCH")
