@@ -99,7 +99,9 @@ def test_an_outdir_that_cannot_be_made_is_found_before_any_work(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "file"]
 
 
-@pytest.mark.parametrize("place", ["invert.solve", "inversion.pipeline.project", "invert.write_pictures"])
+@pytest.mark.parametrize(
+    "place", ["invert.solve", "inversion.pipeline.project", "invert.write_pictures"]
+)
 def test_interrupts_leave_nothing(
     case: Case, outs: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
