@@ -55,7 +55,7 @@ def run_resample(
 ) -> Tensor:
     """`y[j] = sum_i x[i] g[i up + before - j down]` along both axes; pairs are [y, x]."""
     axes = list(zip(x.shape[2:], size, up, down, before, count_taps(f), strict=True))
-    if max(down) > 1 and max(up) == 1:
+    if max(up) == 1:
         plans = [AxisPlan(i, i, o, 1, d, 0, b, 1, taps) for i, o, _, d, b, taps in axes]
         filters, flat = (make_filter(None, False), make_filter(f, flip, gain)), (False, is_2d(f))
     else:

@@ -87,6 +87,10 @@ def test_layouts_and_an_empty_batch(shim):  # noqa: F811
     assert torch.equal(upfirdn2d_cuda(last, **case), expected)
     assert upfirdn2d_cuda(x[:0], **case).shape == (0, *expected.shape[1:])
     assert torch.equal(upfirdn2d_cuda(x, None), x)
+    assert torch.equal(upfirdn2d_cuda(x, None, gain=-2), -2 * x)
+    assert torch.equal(upfirdn2d_cuda(x, torch.tensor([[-3.0]])), -3 * x)
+    zeros = upfirdn2d_cuda(x, None, up=2, padding=[0, 0, 0, 0])
+    assert torch.equal(zeros[..., ::2, ::2], x) and zeros.count_nonzero() == x.numel()
 
 
 @pytest.mark.parametrize("slow", [False, pytest.param(True, marks=pytest.mark.slow)])

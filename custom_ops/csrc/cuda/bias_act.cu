@@ -76,7 +76,7 @@ DEVICE float evaluate(float x, const Call& call) {
 }
 
 template <class T, int act, int n>
-KERNEL bias_act(const Call call) {
+KERNEL(4) bias_act(const Call call) {
   phase([&](int thread) {
     constexpr unsigned kSize = Pack<T>::kSize;
     const unsigned first = (block_index() * kThreads + thread) * kSize;

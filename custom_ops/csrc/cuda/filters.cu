@@ -48,8 +48,9 @@ DEVICE Place place(const Axis& a, int tile) {
 // in the instance that does whatever has no instance of its own.
 template <class T, int mode, int U, int K, int D, int TD, bool up_2d, bool down_2d, int PM, int PS>
 struct Tile {
-  static constexpr bool kKeep = mode == kLinear && U == 1 && K == 1;  // X is M
-  static constexpr bool kTake = D == 1 && TD == 1;                    // M is H
+  // upfirdn2d has one filter: if it upsamples, that one, and else the other one.
+  static constexpr bool kKeep = mode == kLinear && U == 1 && K == 1;               // X is M
+  static constexpr bool kTake = mode == kLinear && U > 1 && D == 1 && TD == 1;  // M is H
   static constexpr int kOut = down_2d ? 8 : 4;                        // outputs per thread and step
 
   const Call& call;
@@ -67,7 +68,8 @@ struct Tile {
         at_y(place(y, tile / x.tiles)), at_x(place(x, tile % x.tiles)),
         taps_y(ceil_div(y.taps_up, y.up)), taps_x(ceil_div(x.taps_up, x.up)),
         pitch_mid(PM ? PM : c.pitch_mid), pitch_side(PS ? PS : c.pitch_side),
-        mid(shared), side(mid + c.size_mid), up_y(side + c.size_side), up_x(up_y + taps_y * y.up), down_y(up_y + up_size()), down_x(down_y + y.taps_down) {}
+        mid(shared), side(mid + c.size_mid), up_y(side + c.size_side),
+        up_x(up_y + taps_y * y.up), down_y(up_y + up_size()), down_x(down_y + y.taps_down) {}
 
   DEVICE int up_size() const {
     const int rows = taps_y * y.up, columns = taps_x * x.up;
@@ -267,7 +269,8 @@ struct Tile {
 };
 
 template <class T, int mode, int U, int K, int D, int TD, bool up_2d, bool down_2d, int PM, int PS>
-KERNEL filter_tile(const Call call) {
+KERNEL(U == 4 && down_2d ? 3 : 4)  // blocks per multiprocessor that leave enough registers
+filter_tile(const Call call) {
   const Tile<T, mode, U, K, D, TD, up_2d, down_2d, PM, PS> tile(call);
   tile.load();
   if constexpr (!tile.kKeep) tile.raise();

@@ -19,7 +19,7 @@ struct bfloat16 {
 
 #define DEVICE __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
-#define KERNEL __global__ void __launch_bounds__(kThreads, 3)
+#define KERNEL(blocks) __global__ void __launch_bounds__(kThreads, blocks)
 
 extern __shared__ float shared[];
 
@@ -52,7 +52,7 @@ DEVICE float as_float(unsigned bits) { return __uint_as_float(bits); }
 
 #define DEVICE inline
 #define UNROLL
-#define KERNEL void
+#define KERNEL(blocks) void
 
 // Set by the launcher before each block.
 inline float* shared;
