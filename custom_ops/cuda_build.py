@@ -38,6 +38,7 @@ class Compiled(NamedTuple):
     log: str
 
 
+@torch.compiler.assume_constant_result
 def is_available(device: torch.device | int | None = None, strict: bool = False) -> bool:
     """Whether the kernels can be built and loaded for `device` (None: the current one).
 

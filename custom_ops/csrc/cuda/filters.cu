@@ -269,7 +269,7 @@ struct Tile {
 };
 
 template <class T, int mode, int U, int K, int D, int TD, bool up_2d, bool down_2d, int PM, int PS>
-KERNEL(U == 4 && down_2d ? 3 : 4)  // blocks per multiprocessor that leave enough registers
+KERNEL(U == 0 || (U == 4 && down_2d) ? 3 : 4)  // blocks per multiprocessor; more would spill
 filter_tile(const Call call) {
   const Tile<T, mode, U, K, D, TD, up_2d, down_2d, PM, PS> tile(call);
   tile.load();
