@@ -89,6 +89,7 @@ def test_layouts_and_an_empty_batch(shim):  # noqa: F811
     assert torch.equal(upfirdn2d_cuda(x, None), x)
     assert torch.equal(upfirdn2d_cuda(x, None, gain=-2), -2 * x)
     assert torch.equal(upfirdn2d_cuda(x, torch.tensor([[-3.0]])), -3 * x)
+    assert torch.equal(upfirdn2d_cuda(x, torch.tensor([-2.0])), 4 * x)
     zeros = upfirdn2d_cuda(x, None, up=2, padding=[0, 0, 0, 0])
     assert torch.equal(zeros[..., ::2, ::2], x) and zeros.count_nonzero() == x.numel()
 

@@ -156,16 +156,16 @@ struct Tile {
     }
   }
 
+  // Samples outside of 0 .. mid - 1 may get any value: `down` reads none of them in a forward pass,
+  // and no input reaches them in a transposed one.
   DEVICE void activate(float (&v)[kRun], int row, int column) const {
+    if (mode == kLinear) return;
     const int m_y = at_y.mid + row, m_x = at_x.mid + column;
     unsigned bits = mode == kMasked ? read_mask(m_y, m_x) : 0;
     UNROLL for (int s = 0; s < kRun; ++s) {
-      const bool exists = within(m_y, y.mid) && within(m_x + s, x.mid);
-      if (mode == kLinear) {
-        v[s] = exists ? v[s] : 0;
-      } else if (mode == kMasked) {
+      if (mode == kMasked) {
         const float scaled = v[s] * (bits >> 2 * s & 1 ? call.gain : call.gain * call.slope);
-        v[s] = exists && bits >> (2 * s + 1) & 1 ? scaled : 0;
+        v[s] = bits >> (2 * s + 1) & 1 ? scaled : 0;
       } else {
         const bool positive = v[s] > 0;
         const float scaled = v[s] * (positive ? call.gain : call.gain * call.slope);
