@@ -96,8 +96,7 @@ def models(generator: Path | None, encoder: Path | None) -> tuple[Path, Path | N
     """Return the user's own generator and its encoder, or the default model."""
     if generator is not None:
         return generator, encoder
-    default = next(PRETRAINED.glob("encoder.safetensors"), None)
-    return PRETRAINED / "generator.safetensors", encoder or default
+    return PRETRAINED / "generator.safetensors", encoder or PRETRAINED / "encoder.safetensors"
 
 
 def say(image: Path, notes: list[str]) -> None:
