@@ -76,6 +76,23 @@ def is_available(strict: bool) -> bool:
     return True
 
 
+def describe() -> dict[str, str]:
+    """What a build would use: compiler, ninja and cache folder, each with its state."""
+    try:
+        compiler = _find_compiler()
+        command = [compiler, "--version"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+        compiler += ", " + (done.stdout.splitlines() or ["no version"])[0]
+    except (OSError, subprocess.SubprocessError) as error:
+        compiler = str(error)
+    try:
+        cache = f"{_cache_folder()}, writable"
+    except OSError as error:
+        cache = f"not used: {error}"
+    ninja = _find_ninja() or "not found; the compiler runs directly"
+    return {"compiler": compiler, "ninja": ninja, "cache": cache}
+
+
 def _as_error(error: Exception) -> OpsError:
     reason = " ".join(str(error).split())[:300]
     advice = "Everything works, slower; install g++ and start again for the fast path."
@@ -130,12 +147,13 @@ def _digest(compiler: str) -> str:
     version = subprocess.run(
         [compiler, "--version"], capture_output=True, text=True, check=True, timeout=30
     ).stdout
-    parts = [*FLAGS, *_link_flags(), compiler, version, platform.machine(), _cpu_flags()]
+    parts = [*FLAGS, *_link_flags(), compiler, version, platform.machine(), cpu_flags()]
     parts += [f"{path.name}\n{path.read_text()}" for path in sorted(SOURCES.iterdir())]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
-def _cpu_flags() -> str:
+def cpu_flags() -> str:
+    """The features that the processor reports, or an empty string. Raises: OSError."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith(("flags", "Features")):
             return line

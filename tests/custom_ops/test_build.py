@@ -70,7 +70,7 @@ def test_a_library_is_built_once_and_found_again(cache, monkeypatch):
 def test_everything_the_machine_code_depends_on_is_in_its_name(cache, monkeypatch):
     compiler = build._find_compiler()
     names = [build._digest(compiler)]
-    monkeypatch.setattr(build, "_cpu_flags", lambda: "flags: other")
+    monkeypatch.setattr(build, "cpu_flags", lambda: "flags: other")
     names.append(build._digest(compiler))
     monkeypatch.setattr(build, "FLAGS", (*build.FLAGS, "-O1"))
     names.append(build._digest(compiler))
