@@ -1,0 +1,107 @@
+"""Caches shared by processes, users and versions of torch (reliability.md 3G, rows G2 to G6)."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from custom_ops import build
+
+TINY = 'extern "C" int irodori_filtered_lrelu(const void*) { return 7; }\n'
+BUILD = """
+import sys
+from pathlib import Path
+from custom_ops import build
+build.SOURCES = Path(sys.argv[1])
+build.load_library()
+"""
+
+
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty cache folder, and a source of one line in place of the kernels."""
+    monkeypatch.setattr(build, "_result", None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("CXX", raising=False)
+    (tmp_path / "csrc").mkdir()
+    (tmp_path / "csrc" / "filtered_lrelu.cpp").write_text(TINY)
+    monkeypatch.setattr(build, "SOURCES", tmp_path / "csrc")
+    return tmp_path / "cache" / "irodori" / "ops"
+
+
+def _compiler(folder: Path, body: str) -> str:
+    path = folder / "c++-test"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def _works(library: ctypes.CDLL) -> bool:
+    return library.irodori_filtered_lrelu(None) == 7
+
+
+def _build_in_child() -> None:
+    os._exit(0 if _works(build._load_or_build()) else 1)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs fork")
+def test_four_processes_build_once_and_load_four_times(cache, monkeypatch, tmp_path):
+    log = tmp_path / "log"
+    body = f'case "$*" in *--version*) ;; *-c*) echo built >> {log};; esac; exec c++ "$@"'
+    monkeypatch.setenv("CXX", _compiler(tmp_path, body))
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_build_in_child) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(100)
+    assert [p.exitcode for p in processes] == [0] * 4 and log.read_text().split() == ["built"]
+
+
+@pytest.mark.slow  # starts torch in a second process
+def test_a_killed_build_is_done_again_by_the_next_process(cache, monkeypatch, tmp_path):
+    started = tmp_path / "started"
+    body = f'case "$*" in *--version*) ;; *-c*) touch {started}; sleep 60;; esac; exec c++ "$@"'
+    monkeypatch.setenv("CXX", _compiler(tmp_path, body))
+    command = [sys.executable, "-c", BUILD, str(build.SOURCES)]
+    root = Path(__file__).parents[2]
+    child = subprocess.Popen(command, cwd=root, start_new_session=True)
+    deadline = time.monotonic() + 90
+    while not started.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    assert started.exists() and list(cache.glob("*.lock")) and not list(cache.glob("*.so"))
+    # the same compiler, which this time does not stop: its name is part of the digest
+    _compiler(tmp_path, 'exec c++ "$@"')
+    assert _works(build.load_library()) and list(cache.glob("*.so"))
+
+
+def test_the_folder_of_another_user_is_not_used(cache, monkeypatch):
+    cache.mkdir(mode=0o700, parents=True)
+    owner = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: owner)
+    assert _works(build.load_library())
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["/dev/null/x", "/proc/irodori"])
+def test_a_folder_that_cannot_exist_costs_the_cache_only(cache, monkeypatch, where):
+    monkeypatch.setenv("XDG_CACHE_HOME", where)
+    assert _works(build.load_library())
+
+
+def test_two_versions_of_torch_share_a_cache_without_meeting(cache, monkeypatch):
+    ours = build._link_flags()
+    for flags in (["-fopenmp"], [*ours, "-lm"], ["-fopenmp"]):
+        monkeypatch.setattr(build, "_link_flags", lambda flags=flags: flags)
+        monkeypatch.setattr(build, "_result", None)
+        assert _works(build.load_library())
+    libraries = sorted(cache.glob("*.so"))
+    assert len(libraries) == 2 and all(build._is_intact(path) for path in libraries)
