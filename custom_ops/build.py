@@ -86,7 +86,7 @@ def describe() -> dict[str, str]:
     except (OSError, subprocess.SubprocessError) as error:
         compiler = str(error)
     try:
-        cache = f"{_cache_folder()}, writable"
+        cache = f"{cache_folder()}, writable"
     except OSError as error:
         cache = f"not used: {error}"
     ninja = _find_ninja() or "not found; the compiler runs directly"
@@ -105,7 +105,7 @@ def _load_or_build() -> ctypes.CDLL:
     compiler = _find_compiler()
     name = f"filtered_lrelu-{_digest(compiler)}.so"
     try:
-        folder = _cache_folder()
+        folder = cache_folder()
     except OSError as error:
         logger.info("compiled kernels are not cached: %s", error)
         with tempfile.TemporaryDirectory(prefix="irodori-") as temporary:
@@ -129,7 +129,7 @@ def _find_compiler() -> str:
     raise OSError("no C++ compiler found")
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
     """The private cache folder; OSError if it cannot be made or somebody else could write to it."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     folder = Path(base) / "irodori" / "ops"

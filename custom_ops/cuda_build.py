@@ -158,7 +158,7 @@ def load_image(source: str, name: str, capability: tuple[int, int]) -> tuple[str
 def _cache_path(source: str, name: str, arch: str, version: str) -> Path | None:
     """Where an instance is kept, by everything its code depends on; None without a cache."""
     try:
-        folder = build._cache_folder()
+        folder = build.cache_folder()
     except OSError as error:
         logger.info("CUDA kernels are not cached: %s", error)
         return None
