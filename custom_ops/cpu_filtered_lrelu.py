@@ -1,11 +1,4 @@
-"""The compiled filtered leaky ReLU as two torch operators that are each other's derivatives.
-
-`filtered_lrelu_cpu(x, b) -> y, mask` and, for a stored mask, the linear map
-`masked_filter_cpu(x, b, mask, adjoint) -> y, sums` with `y = M (x + b)` or `M^T (x + b)` and
-`sums` the sum of y per channel. M is what the forward pass does to a small change of its input.
-Adding b to every pixel and summing over pixels are adjoint, so the derivative of the second
-operator is the second operator transposed: derivatives of every order stay compiled and exact.
-"""
+"""The compiled filtered leaky ReLU as two torch operators, see `masked_pair.py`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,18 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from custom_ops.cpu_kernels import (
-    FORWARD,
-    FORWARD_SAVE,
-    MASKED,
-    Plans,
-    correlation,
-    empty_mask,
-    empty_output,
-    plan_axes,
-    run_filters,
-    transpose,
-)
+from custom_ops.axis_plan import FORWARD, FORWARD_SAVE, MASKED, Plans, transpose
+from custom_ops.cpu_kernels import correlation, empty_mask, empty_output, plan_axes, run_filters
+from custom_ops.masked_pair import register_derivatives
 
 
 @torch.library.custom_op("irodori::filtered_lrelu_cpu", mutates_args=(), device_types="cpu")
@@ -105,31 +89,4 @@ def _(
     return empty_output(x, plans), sums
 
 
-def _save_forward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    x, b, fu, fd, up, down, padding, gain, slope, _, flip, save = inputs
-    ctx.save_for_backward(output[1], fu, fd)
-    ctx.mark_non_differentiable(output[1])
-    ctx.has_bias, ctx.saved = b is not None, save
-    ctx.args = up, down, padding, list(x.shape[2:]), gain, slope, flip
-
-
-def _forward_backward(ctx: Any, dy: Tensor, _: Any) -> tuple[Tensor | None, ...]:
-    if not ctx.saved:
-        raise RuntimeError("irodori::filtered_lrelu_cpu: save=False keeps nothing to differentiate")
-    dx, db = masked_filter_cpu(dy, None, *ctx.saved_tensors, *ctx.args, True)
-    return dx, db if ctx.has_bias else None, *[None] * 10
-
-
-def _save_masked(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    _, b, mask, fu, fd, *args, adjoint = inputs
-    ctx.save_for_backward(mask, fu, fd)
-    ctx.has_bias, ctx.args, ctx.adjoint = b is not None, args, adjoint
-
-
-def _masked_backward(ctx: Any, dy: Tensor, dsums: Tensor) -> tuple[Tensor | None, ...]:
-    dx, db = masked_filter_cpu(dy, dsums, *ctx.saved_tensors, *ctx.args, not ctx.adjoint)
-    return dx, db if ctx.has_bias else None, *[None] * 11
-
-
-filtered_lrelu_cpu.register_autograd(_forward_backward, setup_context=_save_forward)
-masked_filter_cpu.register_autograd(_masked_backward, setup_context=_save_masked)
+register_derivatives(filtered_lrelu_cpu, masked_filter_cpu)

@@ -6,50 +6,17 @@ operators of `cpu_filtered_lrelu.py` and `cpu_upfirdn2d.py` are made of it.
 
 import ctypes
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from custom_ops.axis_plan import AxisPlan, Plans, plan_axis
 from custom_ops.build import load_library
 
 LANES = 16
 MARGIN = 8  # kMargin of the kernel: unused mask columns on either side of a row
 MAX_FACTOR = 8  # a group of samples may reach this far over the edge, see MARGIN
-FORWARD, FORWARD_SAVE, MASKED, LINEAR = range(4)
-
-
-class AxisPlan(NamedTuple):
-    """Sizes of one axis: `in -> mid` by `up`, then `mid -> out` by `down` (kernel: `Axis`)."""
-
-    size_in: int
-    mid: int
-    out: int
-    up: int
-    down: int
-    before_up: int
-    before_down: int
-    taps_up: int
-    taps_down: int
-
-    def transpose(self) -> "AxisPlan":
-        """The plan of the adjoint map."""
-        return AxisPlan(
-            self.out,
-            self.mid,
-            self.size_in,
-            self.down,
-            self.up,
-            self.taps_down - 1 - self.before_down,
-            self.taps_up - 1 - self.before_up,
-            self.taps_down,
-            self.taps_up,
-        )
-
-
-Plans = tuple[AxisPlan, AxisPlan]
-"""Of the height and of the width."""
 
 
 class _Axis(ctypes.Structure):
@@ -79,23 +46,9 @@ def plan_axes(
     padding: Sequence[int],
 ) -> Plans:
     """Plan a map of pictures of `size` [H, W]; `up` and `down` are [x, y], `padding` four."""
-    height = _plan(size[0], fu.shape[0], fd.shape[0], up[1], down[1], padding[2:])
-    width = _plan(size[1], fu.shape[-1], fd.shape[-1], up[0], down[0], padding[:2])
+    height = plan_axis(size[0], up[1], down[1], padding[2:], fu.shape[0], fd.shape[0])
+    width = plan_axis(size[1], up[0], down[0], padding[:2], fu.shape[-1], fd.shape[-1])
     return height, width
-
-
-def _plan(
-    size: int, taps_up: int, taps_down: int, up: int, down: int, pad: Sequence[int]
-) -> AxisPlan:
-    mid = size * up + pad[0] + pad[1] - taps_up + 1
-    out = (mid - taps_down) // down + 1
-    mid = (out - 1) * down + taps_down  # samples beyond these reach no output
-    return AxisPlan(size, mid, out, up, down, pad[0], 0, taps_up, taps_down)
-
-
-def transpose(plans: Plans) -> Plans:
-    """The plans of the adjoint map."""
-    return plans[0].transpose(), plans[1].transpose()
 
 
 def correlation(f: Tensor, flip: bool, scale: float = 1) -> Tensor:

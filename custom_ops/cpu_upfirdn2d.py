@@ -10,15 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from custom_ops.cpu_kernels import (
-    LINEAR,
-    Plans,
-    correlation,
-    empty_output,
-    plan_axes,
-    run_filters,
-    transpose,
-)
+from custom_ops.axis_plan import LINEAR, Plans, transpose
+from custom_ops.cpu_kernels import correlation, empty_output, plan_axes, run_filters
 
 
 @torch.library.custom_op("irodori::upfirdn2d_cpu", mutates_args=(), device_types="cpu")

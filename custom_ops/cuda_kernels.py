@@ -1,11 +1,4 @@
-"""filtered_lrelu on CUDA, as two operators that are each other's derivatives.
-
-`filtered_lrelu_op(x, b) -> y, mask` and, for a stored mask, the linear map
-`masked_filter_op(x, b, mask, transpose) -> y, sums` with `y = M (x + b)` or `M^T (x + b)` and
-`sums` the sum of y per channel. M is what the forward pass does to a small change of its input.
-Adding b to every pixel and summing over pixels are adjoint, so the derivative of the second
-operator is the second operator transposed: derivatives of every order are compiled and exact.
-"""
+"""filtered_lrelu on CUDA as two torch operators, see `masked_pair.py`."""
 
 from collections.abc import Sequence
 from math import inf, sqrt
@@ -15,24 +8,31 @@ import torch
 from torch import Tensor
 
 from custom_ops import cuda_build
-from custom_ops.cuda_bias_act import bias_act_cuda
-from custom_ops.cuda_plan import (
+from custom_ops.arguments import parse_padding
+from custom_ops.axis_plan import (
     FORWARD,
     FORWARD_SAVE,
     MASKED,
     AxisPlan,
+    Plans,
+    plan_axis,
+    transpose,
+)
+from custom_ops.cuda_bias_act import bias_act_cuda
+from custom_ops.cuda_plan import (
     Call,
     Filter,
     check_covered,
     check_size,
     lay_out,
     make_call,
-    plan_axis,
+    mask_start,
+    mask_units,
 )
-from custom_ops.upfirdn2d import parse_padding
+from custom_ops.errors import OpsError
+from custom_ops.masked_pair import register_derivatives
 
 SOURCE = "filters.cu"
-Plans = tuple[AxisPlan, AxisPlan]  # y, x
 
 
 def filtered_lrelu_cuda(
@@ -82,7 +82,12 @@ def _plans(
 ) -> Plans:
     (up_y, up_x), (down_y, down_x) = count_taps(fu), count_taps(fd)
     y = plan_axis(size[0], up, down, padding[2:], up_y, down_y)
-    return y, plan_axis(size[1], up, down, padding[:2], up_x, down_x)
+    x = plan_axis(size[1], up, down, padding[:2], up_x, down_x)
+    if min(y.out, x.out) < 1:
+        what = f"a picture of {list(size)}, up {up}, padding {list(padding)}, down {down}"
+        message = f"filtered_lrelu: {what} leave no output. Pad more or use a shorter filter."
+        raise OpsError("E-OPS-ARG", message)
+    return y, x
 
 
 def count_taps(f: Tensor | None) -> tuple[int, int]:
@@ -125,7 +130,7 @@ def run_filters(
     call.channels = x.shape[1]
     call.gain, call.slope, call.clamp = activation
     if mask is not None and mask_plan is not None:
-        call.mask_start, call.mask_pitch = mask_plan.mask_start(), mask_plan.mask_units()
+        call.mask_start, call.mask_pitch = mask_start(mask_plan), mask_units(mask_plan)
     for name, tensor in (("input", x), ("bias", b), ("output", y), ("mask", mask), ("sums", sums)):
         setattr(call, name, None if tensor is None else tensor.data_ptr())
     if planes:
@@ -135,7 +140,7 @@ def run_filters(
 
 def _empty_mask(x: Tensor, plans: Plans, save: bool) -> Tensor:
     """[N, C, mid_y, units]; a unit is 2 bits of each of 8 samples."""
-    size = (*x.shape[:2], plans[0].mid, plans[1].mask_units()) if save else (0,)
+    size = (*x.shape[:2], plans[0].mid, mask_units(plans[1])) if save else (0,)
     gaps = any(plan.down > plan.taps_down for plan in plans)  # samples that no tile may compute
     return (torch.zeros if gaps else torch.empty)(size, dtype=torch.int16, device=x.device)
 
@@ -184,14 +189,14 @@ def run_masked_filter(
     gain: float,
     slope: float,
     flip: bool,
-    transpose: bool,
+    adjoint: bool,
 ) -> tuple[Tensor, Tensor]:
     """The linear map M (or its transpose) of a forward pass from pictures of `size` [H, W]."""
     plans = forward = _plans(size, fu, fd, up, down, padding)
     filters = make_filter(fu, flip, up, up), make_filter(fd, flip)
     flat = is_2d(fu), is_2d(fd)
-    if transpose:
-        plans = forward[0].transpose(), forward[1].transpose()
+    if adjoint:
+        plans = transpose(forward)
         filters, flat = (make_filter(fd, not flip), make_filter(fu, not flip, up, up)), flat[::-1]
     scalars = gain, slope, inf
     mask = mask.contiguous()
@@ -216,40 +221,11 @@ def _(x: Tensor, b: Any, fu: Any, fd: Any, up: int, down: int, padding: Any, *re
 
 @masked_filter_op.register_fake
 def _(x: Tensor, b: Any, mask: Any, fu: Any, fd: Any, up: int, down: int, *rest: Any) -> Any:
-    padding, size, *_, transpose = rest
+    padding, size, *_, adjoint = rest
     plans = _plans(size, fu, fd, up, down, padding)
-    outputs = [plan.size_in if transpose else plan.out for plan in plans]
+    outputs = [plan.size_in if adjoint else plan.out for plan in plans]
     y = x.new_empty(*x.shape[:2], *outputs)
     return y, x.new_empty(x.shape[1], dtype=torch.float32)
 
 
-def _save_forward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    x, b, fu, fd, up, down, padding, gain, slope, _, flip, save = inputs
-    ctx.save_for_backward(output[1], fu, fd)
-    ctx.mark_non_differentiable(output[1])
-    ctx.has_bias, ctx.saved = b is not None, save
-    ctx.args = up, down, padding, list(x.shape[2:]), gain, slope, flip
-
-
-def _forward_backward(ctx: Any, dy: Tensor, _: Any) -> tuple[Tensor | None, ...]:
-    if not ctx.saved:
-        raise RuntimeError(
-            "irodori::filtered_lrelu_cuda: save=False keeps nothing to differentiate"
-        )
-    dx, db = masked_filter_op(dy, None, *ctx.saved_tensors, *ctx.args, True)
-    return dx, db if ctx.has_bias else None, *[None] * 10
-
-
-def _save_masked(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    _, b, mask, fu, fd, *args, transpose = inputs
-    ctx.save_for_backward(mask, fu, fd)
-    ctx.has_bias, ctx.args, ctx.transpose = b is not None, args, transpose
-
-
-def _masked_backward(ctx: Any, dy: Tensor, dsums: Tensor) -> tuple[Tensor | None, ...]:
-    dx, db = masked_filter_op(dy, dsums, *ctx.saved_tensors, *ctx.args, not ctx.transpose)
-    return dx, db if ctx.has_bias else None, *[None] * 11
-
-
-filtered_lrelu_op.register_autograd(_forward_backward, setup_context=_save_forward)
-masked_filter_op.register_autograd(_masked_backward, setup_context=_save_masked)
+register_derivatives(filtered_lrelu_op, masked_filter_op)

@@ -1,16 +1,15 @@
 """Which instance of the filter kernel does a call, how it is cut into tiles, and its arguments."""
 
 import ctypes
-from collections.abc import Sequence
 from math import gcd, inf, lcm
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from custom_ops.axis_plan import FORWARD_SAVE, LINEAR, AxisPlan
 from custom_ops.errors import OpsError
 
-FORWARD, FORWARD_SAVE, MASKED, LINEAR = range(4)  # `Mode` of filters.cu
 TYPES = {torch.float32: "float", torch.float16: "half", torch.bfloat16: "bfloat16"}
 RUN = 8  # kRun of the kernel: upsampled samples per thread and step, and per unit of the mask
 MID = 88  # upsampled samples of a tile and axis: about 50 KB per block, four blocks on an H100
@@ -51,58 +50,14 @@ def check_size(op: str, *tensors: Tensor) -> None:
             raise OpsError("E-OPS-IMPL", f"{op}: {what}. Use a smaller batch.")
 
 
-class AxisPlan(NamedTuple):
-    """Sizes of one axis: `in -> mid` by `up`, then `mid -> out` by `down` (kernel: `Axis`)."""
-
-    size_in: int
-    mid: int
-    out: int
-    up: int
-    down: int
-    before_up: int
-    before_down: int
-    taps_up: int
-    taps_down: int
-
-    def transpose(self) -> "AxisPlan":
-        """The plan of the adjoint map."""
-        return AxisPlan(
-            self.out,
-            self.mid,
-            self.size_in,
-            self.down,
-            self.up,
-            self.taps_down - 1 - self.before_down,
-            self.taps_up - 1 - self.before_up,
-            self.taps_down,
-            self.taps_up,
-        )
-
-    def mask_start(self) -> int:
-        """The first sample of the first tile of a forward pass, where its mask begins."""
-        return self.before_up + self.up * (-(self.before_up // self.up) - 1) + 1
-
-    def mask_units(self) -> int:
-        """Units of 8 samples in a row of the mask."""
-        return -(-(self.mid - self.mask_start()) // RUN)
+def mask_start(plan: AxisPlan) -> int:
+    """The first sample of the first tile of a forward pass, where its mask begins."""
+    return plan.before_up + plan.up * (-(plan.before_up // plan.up) - 1) + 1
 
 
-def plan_axis(
-    size: int, up: int, down: int, pad: Sequence[int], taps_up: int, taps_down: int
-) -> AxisPlan:
-    """Plan one axis of a filtered_lrelu with `pad = [before, after]`.
-
-    Raises:
-        OpsError: nothing would be left.
-    """
-    mid = size * up + pad[0] + pad[1] - taps_up + 1
-    out = (mid - taps_down) // down + 1
-    if mid < 1 or out < 1:
-        what = f"{size} samples, up {up}, padding {list(pad)}, {taps_up} and {taps_down} taps"
-        message = f"filtered_lrelu: {what} leave no output. Pad more or use a shorter filter."
-        raise OpsError("E-OPS-ARG", message)
-    mid = (out - 1) * down + taps_down  # samples beyond these reach no output
-    return AxisPlan(size, mid, out, up, down, pad[0], 0, taps_up, taps_down)
+def mask_units(plan: AxisPlan) -> int:
+    """Units of 8 samples in a row of the mask."""
+    return -(-(plan.mid - mask_start(plan)) // RUN)
 
 
 class Filter(ctypes.Structure):

@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
+from custom_ops.arguments import make_axis, parse_factor, parse_padding
+from custom_ops.axis_plan import LINEAR, AxisPlan
 from custom_ops.cuda_kernels import (
     count_taps,
     define,
@@ -13,8 +15,7 @@ from custom_ops.cuda_kernels import (
     run_filters,
     to_device,
 )
-from custom_ops.cuda_plan import LINEAR, AxisPlan, check_covered
-from custom_ops.upfirdn2d import make_axis, parse_factor, parse_padding
+from custom_ops.cuda_plan import check_covered
 
 
 def upfirdn2d_cuda(

@@ -10,18 +10,9 @@ import pytest
 import torch
 
 from custom_ops import OpsError, cuda_build
+from custom_ops.axis_plan import FORWARD, FORWARD_SAVE, LINEAR, MASKED, AxisPlan, plan_axis
 from custom_ops.cuda_bias_act import ACTS, MOST_DERIVATIVES, PIECEWISE_LINEAR
-from custom_ops.cuda_plan import (
-    FORWARD,
-    FORWARD_SAVE,
-    LINEAR,
-    MASKED,
-    TYPES,
-    AxisPlan,
-    Layout,
-    lay_out,
-    plan_axis,
-)
+from custom_ops.cuda_plan import TYPES, Layout, lay_out
 
 pytest.importorskip("cuda.bindings", reason="cuda.bindings is declared for Linux only")
 GEOMETRY = Path(__file__).parents[1] / "fixtures" / "layer_geometry.json"
