@@ -77,7 +77,7 @@ def prepare(
     G = load_generator(generator, target)
     prior = LatentPrior.fit(G)
     config = InversionConfig(precision=native_precision())
-    side = max(G.config.img_resolution, config.output_side)
+    side = config.finished_side(G.config.img_resolution)
     y, changes = fit_measurement(y, side, size)
     A = GreySmall(side, (y.shape[2], y.shape[3]))
     start = choose_start(encoder, generator, y, target)

@@ -100,7 +100,7 @@ class Renderer:
 
         if size not in self.operators:
             side = self.G.config.img_resolution
-            finished = max(side, InversionConfig.output_side)  # as `invert.py` measures pictures
+            finished = InversionConfig().finished_side(side)  # as `invert.py` measures pictures
             self.operators[size] = GreySmall(side, (size, size), sampled_at=finished).quantised
         return self.operators[size](x.clamp(-1, 1))
 

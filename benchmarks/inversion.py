@@ -86,11 +86,9 @@ class Solver:
 
         self.G, self.prior = G, LatentPrior.fit(G)
         self.encoder = load_encoder(encoder, generator) if encoder.exists() else None
-        self.config, self.samples = (
-            InversionConfig(**{"precision": native_precision()} | changes),
-            samples,
-        )
-        self.side = max(G.config.img_resolution, self.config.output_side)
+        self.config = InversionConfig(**{"precision": native_precision()} | changes)
+        self.samples = samples
+        self.side = self.config.finished_side(G.config.img_resolution)
         self.A = GreySmall(self.side, (size, size))
 
     def measure(self, index: int):

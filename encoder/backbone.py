@@ -11,7 +11,7 @@ class Backbone(nn.Module):
 
     The usual stem (7x7, stride 2, then pooling) would leave 8x8 of 32x32; this one is 3x3 with
     stride 2 and no pooling, and takes one channel. Residual branches start at zero (Goyal et al.
-    2017, section 5.1): after 500 steps R^2 was 0.045 with it, 0.007 without.
+    2017, section 5.1), so that training begins with a shallow network.
     """
 
     def __init__(self) -> None:

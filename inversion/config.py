@@ -24,3 +24,7 @@ class InversionConfig:
         for name in ("num_steps", "lr", "delta_std", "output_side", "chunk"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be positive.")
+
+    def finished_side(self, img_resolution: int) -> int:
+        """Return the side of the finished pictures of a generator of side `img_resolution`."""
+        return max(img_resolution, self.output_side)
