@@ -174,6 +174,27 @@ void down_row(const Axis& a, const v16* mid, v16* out) {
 // How the vertical filter reads a row: as it is, or with the columns of a matrix every `step`.
 enum Shape { kColumn, kMatrix1, kMatrix2, kMatrixAny };
 
+// Add a filter row to the sums of an output row (weights f), of the next one (weights g), or both.
+template <Shape shape, bool one, bool other, int R, int J>
+INLINE void add_row(const Call& call, v16 (&sum)[R][J], const v16* row, const float* f,
+                    const float* g) {
+  const int64_t columns = shape == kColumn ? 1 : call.x.taps_down;
+  const int64_t step = shape == kMatrixAny ? call.x.down : shape == kMatrix2 ? 2 : 1;
+  v16 fresh[R][J] = {};  // one sum of all taps of a matrix would round hundreds of times
+  v16(&part)[R][J] = shape == kColumn ? sum : fresh;
+  for (int64_t l = 0; l < columns; ++l)
+    for (int j = 0; j < J; ++j) {
+      const v16 value = row[j * step + l];
+      if (one) part[0][j] += value * f[l];
+      if (other) part[R - 1][j] += value * g[l];
+    }
+  if (shape == kColumn) return;
+  for (int j = 0; j < J; ++j) {
+    if (one) sum[0][j] += part[0][j];
+    if (other) sum[R - 1][j] += part[R - 1][j];
+  }
+}
+
 // R output rows at once: they share most of their input rows, which come from the second cache.
 template <Shape shape, int R, int J, class T>
 INLINE v16 down_column_block(const Call& call, const v16* const* rows, int64_t x, T* out,
@@ -181,22 +202,17 @@ INLINE v16 down_column_block(const Call& call, const v16* const* rows, int64_t x
   v16 sum[R][J] = {};
   const int64_t shift = R == 1 ? 0 : call.y.down, taps = call.y.taps_down;
   const int64_t columns = shape == kColumn ? 1 : call.x.taps_down;
-  const int64_t step = shape == kMatrixAny ? call.x.down : shape == kMatrix2 ? 2 : 1;
+  const int64_t first = x * (shape == kColumn ? 1 : call.x.down);
   const float *f = call.y.f_down, *g = f - shift * columns;
-  for (int64_t k = 0; k < shift; ++k)
-    for (int64_t l = 0; l < columns; ++l)
-      for (int j = 0; j < J; ++j) sum[0][j] += rows[k][(x + j) * step + l] * f[k * columns + l];
-  for (int64_t k = shift; k < taps; ++k)
-    for (int64_t l = 0; l < columns; ++l)
-      for (int j = 0; j < J; ++j) {
-        const v16 value = rows[k][(x + j) * step + l];
-        sum[0][j] += value * f[k * columns + l];
-        if (R == 2) sum[R - 1][j] += value * g[k * columns + l];
-      }
-  for (int64_t k = taps; k < taps + shift; ++k)
-    for (int64_t l = 0; l < columns; ++l)
-      for (int j = 0; j < J; ++j)
-        sum[R - 1][j] += rows[k][(x + j) * step + l] * g[k * columns + l];
+  for (int64_t k = 0; k < taps + shift; ++k, f += columns, g += columns) {
+    const v16* row = rows[k] + first;
+    if (k < shift)
+      add_row<shape, true, false>(call, sum, row, f, g);
+    else if (k < taps)
+      add_row<shape, true, R == 2>(call, sum, row, f, g);
+    else
+      add_row<shape, false, true>(call, sum, row, f, g);
+  }
   v16 total = {};
   const int64_t width = call.x.out, pixel = call.channels;
   for (int r = 0; r < R; ++r)
