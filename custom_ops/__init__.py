@@ -2,7 +2,7 @@
 
 The three functions below are the whole public interface. Each has a `ref` path in plain torch (any
 device, any floating type, derivatives of any order); fast paths are chosen by `impl` or, for
-`impl='auto'`, by the environment variable `IRODORI_OPS` (`ref` or `cpu`).
+`impl='auto'`, by the environment variable `IRODORI_OPS` (`ref`, `cpu` or `cuda`).
 """
 
 from custom_ops.bias_act import bias_act

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from custom_ops.errors import OpsError
 
@@ -81,3 +83,12 @@ def check_clamp(op: str, clamp: float | None) -> None:
     """Raise OpsError unless `clamp` is None or a bound >= 0."""
     if clamp is not None and not clamp >= 0:
         raise OpsError("E-OPS-ARG", f"{op}: clamp={clamp}. Give a bound >= 0 or None.")
+
+
+def describe_transforms(signals: Sequence[Tensor]) -> str:
+    """What compiled operators cannot be transformed by, if it is at work; else an empty string."""
+    if torch._C._are_functorch_transforms_active():
+        return "torch.func transforms"
+    # Forward-mode tangents would be lost in a compiled operator without an error.
+    dual = any(forward_ad.unpack_dual(t).tangent is not None for t in signals)
+    return "forward-mode derivatives" if dual else ""

@@ -1,35 +1,16 @@
 """Bias, activation, gain, clamp."""
 
 from collections.abc import Callable
-from math import sqrt
-from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from custom_ops.dispatch import resolve_impl
+from custom_ops.activations import ACTIVATIONS
+from custom_ops.cuda_bias_act import bias_act_cuda, describe_bias_act_gap
+from custom_ops.dispatch import choose_path
 from custom_ops.errors import OpsError
 
-
-class _Activation(NamedTuple):
-    """A function of (x, alpha) and what is used when alpha or gain are not given."""
-
-    function: Callable[[Tensor, float], Tensor]
-    alpha: float
-    gain: float
-
-
-# Gains of the rectifiers keep the second moment of a standard normal signal near one.
-ACTIVATIONS = {
-    "linear": _Activation(lambda x, alpha: x, 0.0, 1.0),
-    "relu": _Activation(lambda x, alpha: F.relu(x), 0.0, sqrt(2)),
-    "lrelu": _Activation(lambda x, alpha: F.leaky_relu(x, alpha), 0.2, sqrt(2)),
-    "tanh": _Activation(lambda x, alpha: torch.tanh(x), 0.0, 1.0),
-    "sigmoid": _Activation(lambda x, alpha: torch.sigmoid(x), 0.0, 1.0),
-    "softplus": _Activation(lambda x, alpha: F.softplus(x), 0.0, 1.0),
-    "swish": _Activation(lambda x, alpha: F.silu(x), 0.0, sqrt(2)),
-}
+_GAPS = {"cuda": describe_bias_act_gap}
 
 
 def bias_act(
@@ -52,7 +33,7 @@ def bias_act(
         alpha: slope of 'lrelu' for negative values; None is 0.2.
         gain: None is sqrt(2) for 'relu', 'lrelu' and 'swish', and 1 for the others.
         clamp: bound >= 0 on the absolute result, or None for no bound.
-        impl: 'auto' or 'ref'.
+        impl: 'auto', 'ref' or 'cuda'.
 
     Returns:
         Tensor like `x`.
@@ -61,10 +42,11 @@ def bias_act(
         OpsError: wrong arguments, or an implementation that does not exist.
     """
     _check(x, b, dim, act, clamp)
-    resolve_impl("bias_act", impl, ("ref",))
     chosen = ACTIVATIONS[act]
     alpha = chosen.alpha if alpha is None else alpha
     gain = chosen.gain if gain is None else gain
+    if choose_path("bias_act", impl, _GAPS, (x, b)) == "cuda":
+        return bias_act_cuda(x, b, dim, act, alpha, gain, clamp)
     return _bias_act_ref(x, b, dim, chosen.function, alpha, gain, clamp)
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
+from custom_ops.arguments import describe_transforms
 from custom_ops.axis_plan import AxisPlan, Plans, plan_axis
 from custom_ops.build import load_library
 
@@ -128,8 +128,4 @@ def describe_gap(
         return "empty signals"
     if max(factors) > MAX_FACTOR:
         return f"factors above {MAX_FACTOR}"
-    # Forward-mode tangents would be lost in the compiled operator without an error.
-    if torch._C._are_functorch_transforms_active():
-        return "torch.func transforms"
-    dual = any(forward_ad.unpack_dual(t).tangent is not None for t in signals)
-    return "forward-mode derivatives" if dual else ""
+    return describe_transforms(signals)

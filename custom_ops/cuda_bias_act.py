@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from custom_ops import cuda_build
-from custom_ops.bias_act import ACTIVATIONS
-from custom_ops.cuda_plan import TYPES, check_covered, check_size
+from custom_ops.cuda_plan import TYPES, describe_gap
 from custom_ops.errors import OpsError
 
 SOURCE = "bias_act.cu"
@@ -34,26 +33,24 @@ class Call(ctypes.Structure):
     ]
 
 
+def describe_bias_act_gap(x: Tensor, b: Tensor | None) -> str:
+    """What keeps a call from the kernel, or an empty string."""
+    return describe_gap((x,) if b is None else (x, b), x.numel())
+
+
 def bias_act_cuda(
     x: Tensor,
-    b: Tensor | None = None,
-    dim: int = 1,
-    act: str = "linear",
-    alpha: float | None = None,
-    gain: float | None = None,
-    clamp: float | None = None,
+    b: Tensor | None,
+    dim: int,
+    act: str,
+    alpha: float,
+    gain: float,
+    clamp: float | None,
 ) -> Tensor:
-    """`custom_ops.bias_act` on CUDA tensors; arguments and result as there, arithmetic in float32.
+    """`custom_ops.bias_act` of a call that the kernel covers, in float32 arithmetic.
 
     Derivatives up to the third of smooth activations, of every order of the others.
-
-    Raises:
-        OpsError: a call that the kernels do not cover.
     """
-    check_covered("bias_act", x)
-    chosen = ACTIVATIONS[act]
-    alpha = chosen.alpha if alpha is None else alpha
-    gain = chosen.gain if gain is None else gain
     bias = None if b is None else b.float()
     bound = -1.0 if clamp is None else clamp
     return bias_act_op(None, x, bias, dim % x.ndim if x.ndim else 0, act, alpha, gain, bound, 0)
@@ -71,7 +68,6 @@ def run_bias_act(
     order: int,
 ) -> Tensor:
     """The operator's body; `a` is None if and only if `order` is 0; `clamp < 0` is none."""
-    check_size("bias_act", x)
     x = _dense(x, dim)
     y = torch.empty_like(x)
     if a is not None:
@@ -122,12 +118,14 @@ def _backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
     da = dx = db = None
     if ctx.needs_input_grad[0]:
         da = bias_act_op(dy, x, b, *ctx.args, ctx.order)
-    curved = ctx.order == 0 or act not in PIECEWISE_LINEAR  # else the derivative is zero
-    if curved and any(ctx.needs_input_grad[1:3]):
-        if ctx.order == MOST_DERIVATIVES:
+    if any(ctx.needs_input_grad[1:3]):
+        if ctx.order > 0 and act in PIECEWISE_LINEAR:
+            dx = x.new_zeros(()).expand(x.shape)
+        elif ctx.order == MOST_DERIVATIVES:
             what = f"no derivative of order {ctx.order + 1} of {act!r} on CUDA"
             raise OpsError("E-OPS-IMPL", f"bias_act: {what}. Use impl='ref'.")
-        dx = bias_act_op(dy if a is None else dy * a, x, b, *ctx.args, ctx.order + 1)
+        else:
+            dx = bias_act_op(dy if a is None else dy * a, x, b, *ctx.args, ctx.order + 1)
     if dx is not None and ctx.needs_input_grad[2]:
         others = [d for d in range(x.ndim) if d != dim]
         db = dx.float().sum(others) if others else dx.float()

@@ -28,6 +28,7 @@ PROBE = ("bias_act.cu", "bias_act<float, 0, 0>")  # small: what is compiled to s
 _lock = threading.Lock()
 _functions: dict[tuple[int, str, str], Any] = {}
 _outcomes: dict[int, OpsError | None] = {}
+_warned: set[int] = set()
 
 
 class Compiled(NamedTuple):
@@ -48,11 +49,12 @@ def is_available(device: torch.device | int | None = None, strict: bool = False)
     index = _index(device) if torch.cuda.is_available() else -1
     if index not in _outcomes:
         _outcomes[index] = _probe(index)
-        if _outcomes[index] and not strict:
-            logger.warning("%s", _outcomes[index])
     error = _outcomes[index]
     if error and strict:
         raise error
+    if error and index not in _warned:
+        _warned.add(index)
+        logger.warning("%s", error)
     return error is None
 
 

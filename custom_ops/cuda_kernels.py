@@ -1,14 +1,13 @@
 """filtered_lrelu on CUDA as two torch operators, see `masked_pair.py`."""
 
-from collections.abc import Sequence
-from math import inf, sqrt
+from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from custom_ops import cuda_build
-from custom_ops.arguments import parse_padding
 from custom_ops.axis_plan import (
     FORWARD,
     FORWARD_SAVE,
@@ -22,44 +21,64 @@ from custom_ops.cuda_bias_act import bias_act_cuda
 from custom_ops.cuda_plan import (
     Call,
     Filter,
-    check_covered,
-    check_size,
+    describe_gap,
+    fits,
     lay_out,
     make_call,
     mask_start,
     mask_units,
 )
-from custom_ops.errors import OpsError
 from custom_ops.masked_pair import register_derivatives
 
 SOURCE = "filters.cu"
 
 
+def describe_filtered_lrelu_gap(
+    x: Tensor,
+    fu: Tensor | None,
+    fd: Tensor | None,
+    b: Tensor | None,
+    up: int,
+    down: int,
+    padding: Sequence[int],
+) -> str:
+    """What keeps a call or its derivatives from the kernels, or an empty string."""
+    plans = _plans(x.shape[2:], fu, fd, up, down, padding)
+    per_plane = max(plans[0].out * plans[1].out, plans[0].mid * mask_units(plans[1]))
+    largest = max(x.numel(), x.shape[0] * x.shape[1] * per_plane)
+    flat = is_2d(fu), is_2d(fd)
+    passes = [(mode, plans, flat) for mode in (FORWARD, FORWARD_SAVE, MASKED)]
+    passes.append((MASKED, transpose(plans), flat[::-1]))
+    return describe_gap((x,) if b is None else (x, b), largest) or describe_misfit(passes)
+
+
+def describe_misfit(passes: Iterable[tuple[int, Plans, tuple[bool, bool]]]) -> str:
+    """Say if one of a call's passes, (mode, plans, flat), needs more shared memory than there is"""
+    if all(fits(mode, plans, *flat) for mode, plans, flat in passes):
+        return ""
+    return "filters too long for the shared memory of a block"
+
+
 def filtered_lrelu_cuda(
     x: Tensor,
-    fu: Tensor | None = None,
-    fd: Tensor | None = None,
-    b: Tensor | None = None,
-    up: int = 1,
-    down: int = 1,
-    padding: int | Sequence[int] = 0,
-    gain: float = sqrt(2),
-    slope: float = 0.2,
-    clamp: float | None = None,
-    flip_filter: bool = False,
+    fu: Tensor | None,
+    fd: Tensor | None,
+    b: Tensor | None,
+    up: int,
+    down: int,
+    pad: Sequence[int],
+    gain: float,
+    slope: float,
+    clamp: float | None,
+    flip_filter: bool,
 ) -> Tensor:
-    """`custom_ops.filtered_lrelu` on CUDA tensors; arguments and result as there, layout NCHW.
+    """`custom_ops.filtered_lrelu` of a call that the kernels cover; the result is NCHW.
 
     One kernel, in float32 arithmetic: the upsampled picture is never stored. If a derivative may
     follow, two bits of each of its samples are.
-
-    Raises:
-        OpsError: a call that the kernels do not cover, or wrong arguments.
     """
-    check_covered("filtered_lrelu", x)
-    pad = parse_padding(padding)
     if fu is None and fd is None and up == down == 1 and not any(pad):
-        return bias_act_cuda(x, b, act="lrelu", alpha=slope, gain=gain, clamp=clamp)
+        return bias_act_cuda(x, b, 1, "lrelu", slope, gain, clamp)
     bias = None if b is None else b.float()
     fu, fd = to_device(fu, x), to_device(fd, x)
     save = torch.is_grad_enabled() and (x.requires_grad or (b is not None and b.requires_grad))
@@ -82,12 +101,7 @@ def _plans(
 ) -> Plans:
     (up_y, up_x), (down_y, down_x) = count_taps(fu), count_taps(fd)
     y = plan_axis(size[0], up, down, padding[2:], up_y, down_y)
-    x = plan_axis(size[1], up, down, padding[:2], up_x, down_x)
-    if min(y.out, x.out) < 1:
-        what = f"a picture of {list(size)}, up {up}, padding {list(padding)}, down {down}"
-        message = f"filtered_lrelu: {what} leave no output. Pad more or use a shorter filter."
-        raise OpsError("E-OPS-ARG", message)
-    return y, x
+    return y, plan_axis(size[1], up, down, padding[:2], up_x, down_x)
 
 
 def count_taps(f: Tensor | None) -> tuple[int, int]:
@@ -121,7 +135,6 @@ def run_filters(
     """Launch; `flat` tells which filters are two-dimensional. The sums are those of MASKED."""
     x, y = x.contiguous(), _empty(x, plans)
     b = None if b is None else b.float().contiguous()
-    check_size("custom_ops", x, y, *([] if mask is None else [mask]))
     layout = lay_out(x.dtype, mode, *plans, *flat)
     tiles, planes = layout.y.tiles * layout.x.tiles, x.shape[0] * x.shape[1]
     size = (*x.shape[:2], tiles) if mode == MASKED else (0,)

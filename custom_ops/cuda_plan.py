@@ -1,14 +1,15 @@
 """Which instance of the filter kernel does a call, how it is cut into tiles, and its arguments."""
 
 import ctypes
+from collections.abc import Sequence
 from math import gcd, inf, lcm
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from custom_ops.axis_plan import FORWARD_SAVE, LINEAR, AxisPlan
-from custom_ops.errors import OpsError
+from custom_ops.arguments import describe_transforms
+from custom_ops.axis_plan import FORWARD_SAVE, LINEAR, AxisPlan, Plans
 
 TYPES = {torch.float32: "float", torch.float16: "half", torch.bfloat16: "bfloat16"}
 RUN = 8  # kRun of the kernel: upsampled samples per thread and step, and per unit of the mask
@@ -23,31 +24,21 @@ DEVICE = "cuda"
 MOST_ELEMENTS = 2**31 - 1  # positions within a tensor are 32-bit
 
 
-def not_covered(x: Tensor) -> str:
-    """What keeps a call on `x` from the CUDA kernels, or an empty string."""
+def describe_gap(signals: Sequence[Tensor], largest: int) -> str:
+    """What keeps a call from the CUDA kernels, or an empty string.
+
+    `signals` begins with x; `largest` is the number of elements of the call's largest tensor.
+    """
+    x = signals[0]
     if x.device.type != DEVICE:
         return f"device {x.device}"
+    if any(t.device != x.device for t in signals):
+        return "signals on several devices"
     if x.dtype not in TYPES:
         return f"{x.dtype}"
-    if x.numel() > MOST_ELEMENTS:
-        return f"{x.numel()} elements, 2^31 or more"
-    return ""
-
-
-def check_covered(op: str, x: Tensor) -> None:
-    """Raise OpsError (`E-OPS-IMPL`) if the kernels do not cover a call on `x`."""
-    gap = not_covered(x)
-    if gap:
-        what = f"impl='cuda' does not cover {gap}"
-        raise OpsError("E-OPS-IMPL", f"{op}: {what}. Use impl='auto' or a smaller batch.")
-
-
-def check_size(op: str, *tensors: Tensor) -> None:
-    """Raise OpsError (`E-OPS-IMPL`) if a tensor of the call has 2^31 elements or more."""
-    for tensor in tensors:
-        if tensor.numel() > MOST_ELEMENTS:
-            what = f"a tensor of {list(tensor.shape)} has 2^31 elements or more"
-            raise OpsError("E-OPS-IMPL", f"{op}: {what}. Use a smaller batch.")
+    if largest > MOST_ELEMENTS:
+        return f"{largest} elements, 2^31 or more"
+    return describe_transforms(signals)
 
 
 def mask_start(plan: AxisPlan) -> int:
@@ -132,7 +123,7 @@ def _step(plan: AxisPlan, mode: int, outputs: int) -> int:
 class Layout(NamedTuple):
     """An instance of the kernel and what it needs."""
 
-    name: str  # the name expression, for NVRTC or C++
+    template: tuple[str | int, ...]  # arguments of the kernel's template
     y: Tiling
     x: Tiling
     pitch_mid: int
@@ -141,26 +132,42 @@ class Layout(NamedTuple):
     size_side: int
     shared_bytes: int
 
+    @property
+    def name(self) -> str:
+        """The name expression, for NVRTC or C++."""
+        return f"filter_tile<{', '.join(map(str, self.template))}>"
+
 
 def lay_out(
     dtype: torch.dtype, mode: int, y: AxisPlan, x: AxisPlan, up_2d: bool, down_2d: bool
 ) -> Layout:
-    """Choose instance and tiles.
+    """Choose instance and tiles; what `fits` denies gets more shared memory than there is."""
+    layout = _lay_out(dtype, mode, y, x, up_2d, down_2d, MID)
+    if layout.shared_bytes <= SHARED_LIMIT:
+        return layout
+    return _lay_out(dtype, mode, y, x, up_2d, down_2d, 0)
 
-    Raises:
-        OpsError: the filters are so long that no tile fits.
-    """
+
+def fits(mode: int, plans: Plans, up_2d: bool, down_2d: bool) -> bool:
+    """Whether the smallest tiles fit a block; asks for factors and taps only, not for sizes."""
+    layout = _lay_out(torch.float32, mode, *plans, up_2d, down_2d, 0)
+    return layout.shared_bytes <= SHARED_LIMIT
+
+
+def _lay_out(
+    dtype: torch.dtype,
+    mode: int,
+    y: AxisPlan,
+    x: AxisPlan,
+    up_2d: bool,
+    down_2d: bool,
+    largest: int,
+) -> Layout:
     outputs = 8 if down_2d else 4
     steps = _step(y, mode, outputs), _step(x, mode, outputs)
     fast = _fast_pitches(mode, y, x, steps, up_2d, down_2d)
-    for largest in (MID, 0):
-        tiles = _tiling(y, steps[0], largest), _tiling(x, steps[1], largest)
-        layout = _measure(dtype, mode, y, x, tiles, fast, up_2d, down_2d)
-        if layout.shared_bytes <= SHARED_LIMIT:
-            return layout
-    what = f"filters of {y.taps_up}x{x.taps_up} and {y.taps_down}x{x.taps_down} taps"
-    message = f"custom_ops: {what} do not fit the CUDA kernels. Use impl='ref'."
-    raise OpsError("E-OPS-IMPL", message)
+    tiles = _tiling(y, steps[0], largest), _tiling(x, steps[1], largest)
+    return _measure(dtype, mode, y, x, tiles, fast, up_2d, down_2d)
 
 
 def _fast_pitches(
@@ -198,10 +205,9 @@ def _measure(
     filters += y.taps_down * x.taps_down if down_2d else y.taps_down + x.taps_down
     numbers = (x.up, _taps_per_phase(x), x.down, x.taps_down) if fast else (0, 0, 0, 0)
     flags = [str(flag).lower() for flag in (up_2d, down_2d)]
-    template = [TYPES[dtype], mode, *numbers, *flags, *(fast or (0, 0))]
-    name = f"filter_tile<{', '.join(map(str, template))}>"
+    template: tuple[str | int, ...] = (TYPES[dtype], mode, *numbers, *flags, *(fast or (0, 0)))
     shared_bytes = 4 * (size_side + size_mid + filters)
-    return Layout(name, at_y, at_x, pitch_mid, pitch_side, size_mid, size_side, shared_bytes)
+    return Layout(template, at_y, at_x, pitch_mid, pitch_side, size_mid, size_side, shared_bytes)
 
 
 def make_call(layout: Layout, y: AxisPlan, x: AxisPlan, up: Filter, down: Filter) -> Call:

@@ -5,43 +5,49 @@ from typing import Any
 
 from torch import Tensor
 
-from custom_ops.arguments import make_axis, parse_factor, parse_padding
-from custom_ops.axis_plan import LINEAR, AxisPlan
+from custom_ops.arguments import Axis
+from custom_ops.axis_plan import LINEAR, AxisPlan, Plans
 from custom_ops.cuda_kernels import (
     count_taps,
     define,
+    describe_misfit,
     is_2d,
     make_filter,
     run_filters,
     to_device,
 )
-from custom_ops.cuda_plan import check_covered
+from custom_ops.cuda_plan import describe_gap
+
+
+def describe_resample_gap(x: Tensor, f: Tensor | None, axis_y: Axis, axis_x: Axis) -> str:
+    """What keeps a call or its derivatives from the kernel, or an empty string."""
+    both = (axis_y, axis_x), (axis_y.adjoint(), axis_x.adjoint())
+    passes = [(LINEAR, *_plan(axes, f)) for axes in both]
+    largest = max(x.numel(), x.shape[0] * x.shape[1] * axis_y.size_out * axis_x.size_out)
+    return describe_gap((x,), largest) or describe_misfit(passes)
 
 
 def upfirdn2d_cuda(
-    x: Tensor,
-    f: Tensor | None,
-    up: int | Sequence[int] = 1,
-    down: int | Sequence[int] = 1,
-    padding: int | Sequence[int] = 0,
-    flip_filter: bool = False,
-    gain: float = 1,
+    x: Tensor, f: Tensor | None, axis_y: Axis, axis_x: Axis, flip_filter: bool, gain: float
 ) -> Tensor:
-    """`custom_ops.upfirdn2d` on CUDA tensors; arguments and result as there, layout NCHW.
-
-    Raises:
-        OpsError: a call that the kernels do not cover, or wrong arguments.
-    """
-    check_covered("upfirdn2d", x)
-    taps_x, taps_y = (1, 1) if f is None else (f.shape[-1], f.shape[0])
-    (up_x, up_y), (down_x, down_y) = parse_factor("up", up), parse_factor("down", down)
-    pad = parse_padding(padding)
-    axis_x = make_axis(up_x, down_x, pad[:2], x.shape[3], taps_x)
-    axis_y = make_axis(up_y, down_y, pad[2:], x.shape[2], taps_y)
-    pairs = [
-        [getattr(a, n) for a in (axis_y, axis_x)] for n in ("up", "down", "before", "size_out")
-    ]
+    """`custom_ops.upfirdn2d` of a call that the kernel covers; the result is NCHW."""
+    names = ("up", "down", "before", "size_out")
+    pairs = [[getattr(axis, name) for axis in (axis_y, axis_x)] for name in names]
     return resample_op(x, to_device(f, x), *pairs, flip_filter, gain)
+
+
+def _plan(axes: Sequence[Axis], f: Tensor | None) -> tuple[Plans, tuple[bool, bool]]:
+    """Give the filter to the half of the kernel that has work; also, which half has a matrix."""
+    raises = max(axis.up for axis in axes) > 1
+    y, x = (_plan_axis(axis, raises) for axis in axes)
+    return (y, x), (is_2d(f) and raises, is_2d(f) and not raises)
+
+
+def _plan_axis(a: Axis, raises: bool) -> AxisPlan:
+    if raises:
+        mid = (a.size_out - 1) * a.down + 1
+        return AxisPlan(a.size_in, mid, a.size_out, a.up, a.down, a.before, 0, a.taps, 1)
+    return AxisPlan(a.size_in, a.size_in, a.size_out, 1, a.down, 0, a.before, 1, a.taps)
 
 
 def run_resample(
@@ -55,16 +61,12 @@ def run_resample(
     gain: float,
 ) -> Tensor:
     """`y[j] = sum_i x[i] g[i up + before - j down]` along both axes; pairs are [y, x]."""
-    axes = list(zip(x.shape[2:], size, up, down, before, count_taps(f), strict=True))
-    if max(up) == 1:
-        plans = [AxisPlan(i, i, o, 1, d, 0, b, 1, taps) for i, o, _, d, b, taps in axes]
-        filters, flat = (make_filter(None, False), make_filter(f, flip, gain)), (False, is_2d(f))
-    else:
-        plans = [
-            AxisPlan(i, (o - 1) * d + 1, o, u, d, b, 0, taps, 1) for i, o, u, d, b, taps in axes
-        ]
-        filters, flat = (make_filter(f, flip, gain), make_filter(None, False)), (is_2d(f), False)
-    return run_filters(x, LINEAR, (plans[0], plans[1]), filters, flat)[0]
+    numbers = zip(up, down, before, x.shape[2:], size, count_taps(f), strict=True)
+    axes = [Axis(*of) for of in numbers]
+    plans, flat = _plan(axes, f)
+    filters = make_filter(None, False), make_filter(f, flip, gain)
+    filters = filters[::-1] if max(up) > 1 else filters
+    return run_filters(x, LINEAR, plans, filters, flat)[0]
 
 
 resample_op = define("resample_cuda", run_resample)

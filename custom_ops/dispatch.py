@@ -1,55 +1,71 @@
 """Which implementation answers a call."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from custom_ops.build import is_available
+import torch
+
+from custom_ops import build, cuda_build, cuda_plan
 from custom_ops.errors import OpsError
 
-IMPLS = ("auto", "ref", "cpu")
+IMPLS = ("auto", "ref", "cpu", "cuda")
 ENVIRONMENT = "IRODORI_OPS"
 
 
-def resolve_impl(op: str, impl: str, available: Sequence[str]) -> str:
-    """Return the implementation to try: 'ref', 'cpu', or 'auto' for "the best that works".
+def choose_path(
+    op: str,
+    impl: str,
+    gaps: Mapping[str, Callable[..., str]],
+    args: Sequence[Any],
+    is_worth: bool = True,
+) -> str:
+    """Return which path answers a call of `op`: 'ref', or the compiled 'cpu' or 'cuda'.
 
-    `available` lists what the operation has. `IRODORI_OPS` replaces 'auto'; there `cpu` means the
-    compiled path wherever an operation has one. An explicit `impl` is taken at its word.
+    'auto' takes the compiled path of the signal's device where it covers the call, pays off and
+    can be built. `IRODORI_OPS` replaces 'auto': `ref` for every call; `cpu` and `cuda` insist on
+    that path being built wherever it covers the call, and leave signals on the other device to
+    'auto'. An explicit `impl` is taken at its word.
+
+    Args:
+        op: name of the operation, for errors.
+        impl: 'auto', 'ref', 'cpu' or 'cuda'.
+        gaps: compiled path -> function of `args` that names what keeps that path from the call
+            (empty: nothing).
+        args: of the call; the signal comes first.
+        is_worth: whether the compiled CPU path is the faster one; asked only for 'auto'.
 
     Raises:
-        OpsError: unknown name, or an implementation this operation does not have.
+        OpsError: an unknown name, or what was asked for by name does not exist, does not cover the
+            call or cannot be built.
     """
-    if impl == "cuda":
-        what = "impl='cuda' does not exist yet"
-        raise OpsError("E-OPS-IMPL", f"{op}: {what}. Use impl='auto', which runs on CUDA tensors.")
+    device = args[0].device
+    native = "cuda" if device.type == cuda_plan.DEVICE else "cpu"
+    wish = _resolve(op, impl, native)
+    path = native if wish == "auto" else wish
+    if path == "ref" or (wish == "auto" and path == "cpu" and not is_worth):
+        return "ref"
+    gap = gaps[path](*args) if path in gaps else "this operation"
+    if gap and impl == path:
+        what = f"impl={impl!r} does not cover {gap}"
+        raise OpsError("E-OPS-IMPL", f"{op}: {what}. Use impl='auto'.")
+    return "ref" if gap or not _is_built(path, device, wish != "auto") else path
+
+
+def _resolve(op: str, impl: str, native: str) -> str:
+    """What is wished for, by `impl` or else by the environment. Raises: OpsError."""
     if impl not in IMPLS:
         raise OpsError("E-OPS-IMPL", f"{op}: unknown impl={impl!r}. Use one of {IMPLS}.")
     if impl != "auto":
-        if impl not in available:
-            what = f"impl={impl!r} does not exist for this operation"
-            raise OpsError("E-OPS-IMPL", f"{op}: {what}. Use one of {('auto', *available)}.")
         return impl
     wish = os.environ.get(ENVIRONMENT, "") or "auto"
     if wish not in IMPLS:
         what = f"unknown value {wish!r}"
-        raise OpsError("E-OPS-IMPL", f"{ENVIRONMENT}: {what}. Set it to 'ref' or 'cpu'.")
-    return wish if wish in ("auto", *available) else "ref"
+        raise OpsError("E-OPS-IMPL", f"{ENVIRONMENT}: {what}. Set it to 'ref', 'cpu' or 'cuda'.")
+    return wish if wish in ("ref", native) else "auto"
 
 
-def use_cpu(op: str, impl: str, gap: str, is_worth: bool) -> bool:
-    """Whether the compiled path of `op` answers a call.
-
-    `gap` names what keeps the call from it (empty: nothing); if not `is_worth`, 'auto' leaves the
-    call to `ref`.
-
-    Raises:
-        OpsError: what was asked for by name does not exist, does not cover the call or cannot be
-            built.
-    """
-    wish = resolve_impl(op, impl, ("ref", "cpu"))
-    if gap and impl == "cpu":
-        what = f"impl='cpu' does not cover {gap}"
-        raise OpsError("E-OPS-IMPL", f"{op}: {what}. Use impl='auto'.")
-    if gap or wish == "ref" or (wish == "auto" and not is_worth):
-        return False
-    return is_available(strict=wish == "cpu")
+def _is_built(path: str, device: torch.device, strict: bool) -> bool:
+    if path == "cpu":
+        return build.is_available(strict)
+    return cuda_build.is_available(device, strict)

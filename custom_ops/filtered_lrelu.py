@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import sqrt
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,8 @@ from custom_ops.arguments import (
 from custom_ops.bias_act import bias_act
 from custom_ops.cpu_filtered_lrelu import filtered_lrelu_cpu
 from custom_ops.cpu_kernels import describe_gap
-from custom_ops.dispatch import use_cpu
+from custom_ops.cuda_kernels import describe_filtered_lrelu_gap, filtered_lrelu_cuda
+from custom_ops.dispatch import choose_path
 from custom_ops.errors import OpsError
 from custom_ops.upfirdn2d import upfirdn2d
 
@@ -51,14 +53,17 @@ def filtered_lrelu(
         gain, slope: factor after the activation, factor on negative values.
         clamp: bound >= 0 on the absolute value after the gain, or None.
         flip_filter: True correlates instead of convolving.
-        impl: 'auto', 'ref' or 'cpu'.
+        impl: 'auto', 'ref', 'cpu' or 'cuda'.
 
     Returns: [N, C, H_out, W_out], type of `x`. Raises: OpsError, wrong arguments or path.
     """
     check_signal("filtered_lrelu", x)
     pad = _check(x, fu, fd, b, up, down, padding, clamp)
     args = (x, fu, fd, b, up, down, pad, gain, slope, clamp, flip_filter)
-    return (_cpu if _use_cpu(impl, *args[:6]) else _ref)(*args)
+    # with nothing to filter `ref` is as fast on the CPU
+    is_worth = fu is not None or fd is not None or max(up, down) > 1
+    path = choose_path("filtered_lrelu", impl, _GAPS, args[:7], is_worth)
+    return {"ref": _ref, "cpu": _cpu, "cuda": filtered_lrelu_cuda}[path](*args)
 
 
 def _check(
@@ -89,19 +94,13 @@ def _check(
     return pad
 
 
-def _use_cpu(
-    impl: str,
-    x: Tensor,
-    fu: Tensor | None,
-    fd: Tensor | None,
-    b: Tensor | None,
-    up: int,
-    down: int,
-) -> bool:
-    gap = describe_gap((x,) if b is None else (x, b), (fu, fd), (up, down))
-    # with nothing to filter `ref` is as fast
-    is_worth = fu is not None or fd is not None or max(up, down) > 1
-    return use_cpu("filtered_lrelu", impl, gap, is_worth)
+def _describe_cpu_gap(
+    x: Tensor, fu: Tensor | None, fd: Tensor | None, b: Tensor | None, up: int, down: int, _: Any
+) -> str:
+    return describe_gap((x,) if b is None else (x, b), (fu, fd), (up, down))
+
+
+_GAPS = {"cpu": _describe_cpu_gap, "cuda": describe_filtered_lrelu_gap}
 
 
 def _cpu(

@@ -18,7 +18,8 @@ from custom_ops.arguments import (
 )
 from custom_ops.cpu_kernels import describe_gap
 from custom_ops.cpu_upfirdn2d import upfirdn2d_cpu
-from custom_ops.dispatch import use_cpu
+from custom_ops.cuda_upfirdn2d import describe_resample_gap, upfirdn2d_cuda
+from custom_ops.dispatch import choose_path
 
 
 def upfirdn2d(
@@ -46,7 +47,7 @@ def upfirdn2d(
         padding: samples at the upsampled rate, one number or [x0, x1, y0, y1]; negative crops.
         flip_filter: True correlates (`f[k] u[j down + k]`) instead of convolving.
         gain: factor on the result.
-        impl: 'auto', 'ref' or 'cpu'.
+        impl: 'auto', 'ref', 'cpu' or 'cuda'.
 
     Returns:
         [N, C, (H up_y + y0 + y1 - h) // down_y + 1, the same for W], type and layout of `x`.
@@ -58,17 +59,32 @@ def upfirdn2d(
     check_filter("upfirdn2d", "f", f)
     factors, pad = (parse_factor("up", up), parse_factor("down", down)), parse_padding(padding)
     axes = _axes(x, f, *factors, pad)
-    gap = describe_gap((x,), (f,), (*factors[0], *factors[1]))
-    if use_cpu("upfirdn2d", impl, gap, not gap and _is_worth_compiling(x, *axes)):
-        return _compiled(x, f, *factors, pad, flip_filter, gain)
+    path = choose_path("upfirdn2d", impl, _GAPS, (x, f, *axes), _is_worth_compiling(x, *axes))
+    if path == "cpu":
+        return _like(x, _cpu(x, f, *factors, pad, flip_filter, gain))
+    if path == "cuda":
+        return _like(x, upfirdn2d_cuda(x, f, *axes, flip_filter, gain))
     return _Resample.apply(x, _kernel(f, flip_filter, gain), *axes)
 
 
-def _compiled(x: Tensor, f: Tensor | None, *args: Any) -> Tensor:
+def _describe_cpu_gap(x: Tensor, f: Tensor | None, axis_y: Axis, axis_x: Axis) -> str:
+    return describe_gap((x,), (f,), (axis_y.up, axis_y.down, axis_x.up, axis_x.down))
+
+
+_GAPS = {"cpu": _describe_cpu_gap, "cuda": describe_resample_gap}
+
+
+def _cpu(x: Tensor, f: Tensor | None, *args: Any) -> Tensor:
     *rest, flip_filter, gain = args
     f = torch.ones(1) if f is None else f
-    y = upfirdn2d_cpu(x, f, *rest, list(x.shape[2:]), flip_filter, gain, False)
-    return y if x.is_contiguous(memory_format=torch.channels_last) else y.contiguous()
+    return upfirdn2d_cpu(x, f, *rest, list(x.shape[2:]), flip_filter, gain, False)
+
+
+def _like(x: Tensor, y: Tensor) -> Tensor:
+    """`y` in the layout of `x`."""
+    channels_last = x.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return y.contiguous(memory_format=layout)
 
 
 def _is_worth_compiling(x: Tensor, axis_y: Axis, axis_x: Axis) -> bool:

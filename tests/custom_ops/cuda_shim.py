@@ -89,6 +89,7 @@ def built_shim(tmp_path_factory: pytest.TempPathFactory) -> Shim:
 @pytest.fixture
 def shim(built_shim: Shim, monkeypatch: pytest.MonkeyPatch) -> Shim:
     monkeypatch.setattr(cuda_build, "launch", built_shim.launch)
+    monkeypatch.setattr(cuda_build, "is_available", lambda device, strict: True)
     monkeypatch.setattr(cuda_plan, "DEVICE", "cpu")
     monkeypatch.setattr(built_shim, "used", [])
     monkeypatch.setattr(built_shim, "backwards", False)

@@ -1,5 +1,6 @@
 """The CUDA kernel of bias_act, run on the CPU, against numpy and `ref` in float64."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from cuda_shim import built_shim, shim  # noqa: F401
 from torch import Tensor
 
 from custom_ops import OpsError, bias_act, cuda_bias_act
-from custom_ops.cuda_bias_act import bias_act_cuda
+
+bias_act_cuda = partial(bias_act, impl="cuda")
 
 DEFINITIONS = {
     "linear": lambda x: x,

@@ -110,6 +110,7 @@ def test_layers_of_t_and_r_have_instances_of_their_own():
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(cuda_build, "_outcomes", {})
+    monkeypatch.setattr(cuda_build, "_warned", set())
     return tmp_path / "irodori" / "ops"
 
 
