@@ -1,5 +1,6 @@
 """The CUDA kernel of bias_act, run on the CPU, against numpy and `ref` in float64."""
 
+import warnings
 from functools import partial
 from typing import Any
 
@@ -83,6 +84,51 @@ def test_sixteen_bit_signals_are_rounded_once(shim, dtype, tolerance):  # noqa: 
     probe = _signal(y.shape, 2).to(dtype)
     (dx,) = torch.autograd.grad(y, x, probe)
     assert _error(dx, torch.autograd.grad(expected, wide, probe.double())[0]) <= tolerance
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("clamp", [0.9, 0.0, None])
+def test_float16_agrees_with_ref_in_float16(shim, act, clamp):  # noqa: F811
+    x, b = _signal((3, 5, 4, 7)).half(), _signal((5,), 1).half()
+    results = []
+    for impl in ("ref", "cuda"):
+        leaf = x.clone().requires_grad_()
+        y = bias_act(leaf, b, act=act, clamp=clamp, impl=impl)
+        results.append((y.detach(), torch.autograd.grad(y.float().sum(), leaf)[0]))
+    (expected, slope), (actual, ours) = results
+    assert actual.dtype == ours.dtype == torch.float16
+    assert (actual.double() - expected).abs().max() <= 3e-3 * expected.abs().max()
+    # `ref` rounds more often, so near the bound the two may disagree about which side it is
+    inside = torch.ones_like(x, dtype=torch.bool)
+    if clamp:
+        free = bias_act(x.double(), b.double(), act=act, impl="ref").abs()
+        inside = (free - clamp).abs() > 5e-3
+        assert actual.abs().max() <= torch.tensor(clamp).half()
+    assert (ours.double() - slope)[inside].abs().max() <= 3e-3 * slope.abs().max()
+
+
+@pytest.mark.parametrize("act", ["linear", "relu", "lrelu"])
+def test_second_derivatives_that_are_zero_are_zeros(shim, act):  # noqa: F811
+    x, b = _signal((2, 3, 4)).float().requires_grad_(), _signal((3,), 1).float().requires_grad_()
+    dy = _signal((2, 3, 4), 2).float().requires_grad_()
+    y = bias_act_cuda(x, b, act=act)
+    dx, db = torch.autograd.grad(y, [x, b], dy, create_graph=True)
+    seconds = torch.autograd.grad(dx.sum() + db.sum(), [x, b, dy])
+    assert [s.count_nonzero().item() for s in seconds[:2]] == [0, 0]
+    assert [s.shape for s in seconds] == [x.shape, b.shape, dy.shape] and seconds[2].any()
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_derivatives_agree_with_differences(shim, act):  # noqa: F811
+    away = _signal((2, 3, 2)).float()
+    x = (away + 0.3 * away.sign()).requires_grad_()  # of the kink
+    b = torch.tensor([0.1, -0.05, 0.02], requires_grad=True)
+    steps = {"eps": 1e-2, "atol": 5e-3, "rtol": 5e-3}  # in float32
+    function = partial(bias_act_cuda, act=act, clamp=50.0)
+    for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the inputs are not float64
+            assert check(function, (x, b), **steps)
 
 
 def test_every_layout_is_read_right(shim):  # noqa: F811
