@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -31,6 +31,7 @@ FLAGS = (
 ).split()
 COMPILE_SECONDS = 120
 LOCK_SECONDS = 150
+STALE_SECONDS = 3600  # far more than any build takes
 
 _lock = threading.Lock()
 _result: ctypes.CDLL | OpsError | None = None
@@ -200,7 +201,16 @@ def _is_intact(path: Path) -> bool:
         return False
 
 
+def remove_stale_builds(folder: Path) -> None:
+    """Remove what builds that were killed left in the cache folder."""
+    for path in folder.glob("build-*"):
+        with suppress(OSError):  # it is gone, or not ours
+            if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def _build(path: Path, compiler: str) -> None:
+    remove_stale_builds(path.parent)
     with tempfile.TemporaryDirectory(prefix="build-", dir=path.parent) as name:
         built = Path(name) / "kernels.so"
         _run_ninja(Path(name), compiler)

@@ -181,6 +181,7 @@ def _intact_content(path: Path) -> bytes | None:
 
 def _publish(path: Path, content: bytes) -> None:
     """Write a file that nobody ever sees half of. Two processes may; they write the same."""
+    build.remove_stale_builds(path.parent)
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix="build-")
         with os.fdopen(handle, "wb") as file:

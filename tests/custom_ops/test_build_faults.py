@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from custom_ops import build
+from custom_ops import build, cuda_build
 
 TINY = 'extern "C" int irodori_filtered_lrelu(const void*) { return 7; }\n'
 BUILD = """
 import sys
 from pathlib import Path
-from custom_ops import build
+from custom_ops import build, cuda_build
 build.SOURCES = Path(sys.argv[1])
 build.load_library()
 """
@@ -81,6 +81,34 @@ def test_a_killed_build_is_done_again_by_the_next_process(cache, monkeypatch, tm
     # the same compiler, which this time does not stop: its name is part of the digest
     _compiler(tmp_path, 'exec c++ "$@"')
     assert _works(build.load_library()) and list(cache.glob("*.so"))
+
+
+def _leave_behind(folder: Path, hours: float) -> list[Path]:
+    """A folder and a file of a build that was killed `hours` ago."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    left = [folder / f"build-folder-{hours}", folder / f"build-file-{hours}"]
+    left[0].mkdir()
+    (left[0] / "kernels.o").write_text("half of it")
+    left[1].write_text("half of it")
+    for path in left:
+        os.utime(path, (time.time() - 3600 * hours,) * 2)
+    return left
+
+
+def test_a_build_removes_what_killed_ones_left(cache):
+    old, recent = _leave_behind(cache, 1.1), _leave_behind(cache, 0.9)
+    other = cache / "filtered_lrelu-0.so"
+    other.write_text("")
+    os.utime(other, (0, 0))
+    assert _works(build.load_library())
+    assert [p.exists() for p in (*old, *recent, other)] == [False, False, True, True, True]
+
+
+def test_a_cuda_build_removes_what_killed_ones_left(cache):
+    pytest.importorskip("cuda.bindings", reason="cuda.bindings is declared for Linux only")
+    old, recent = _leave_behind(cache, 1.1), _leave_behind(cache, 0.9)
+    cuda_build.load_image(*cuda_build.PROBE, (9, 0))
+    assert [p.exists() for p in (*old, *recent)] == [False, False, True, True]
 
 
 def test_the_folder_of_another_user_is_not_used(cache, monkeypatch):
