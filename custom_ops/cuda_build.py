@@ -66,7 +66,7 @@ def _probe(index: int) -> OpsError | None:
             _function(index, *PROBE)
     except (ImportError, OSError, RuntimeError, OpsError) as error:
         reason = " ".join(str(error).split())[:300]
-        advice = "Everything works, slower; `pip install cuda-bindings nvidia-cuda-nvrtc`."
+        advice = "Everything works, slower; `python -m custom_ops doctor` says more."
         return OpsError("E-OPS-BUILD", f"custom_ops: no CUDA kernels ({reason}). {advice}")
     return None
 

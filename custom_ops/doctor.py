@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from custom_ops import build
+from custom_ops import build, cuda_build, cuda_plan
 from custom_ops.dispatch import ENVIRONMENT
 from custom_ops.errors import OpsError
 from custom_ops.filtered_lrelu import filtered_lrelu
@@ -18,21 +18,21 @@ TOLERANCE = 1e-5
 
 
 def run_doctor() -> int:
-    """Print about ten lines; return 0 if at least `ref` works, else 1."""
+    """Print ten lines; return 0 if `ref` works and no path gives wrong numbers, else 1."""
     for name, text in describe_machine():
         _print(name, text)
-    works = True
-    for name, trial in (("ref", _try_ref), ("cpu", _try_cpu)):
+    good = True
+    for name, trial in (("ref", _try_ref), ("cpu", _try_cpu), ("cuda", _try_cuda)):
         try:
             error = trial()
         except (OpsError, RuntimeError, MemoryError) as failure:
-            verdict, good = f"does not work: {failure}", False
+            _print(name, f"does not work: {failure}")
+            good = good and name != "ref"
         else:
-            good = error <= TOLERANCE
-            verdict = f"{'works' if good else 'WRONG'}, largest error {error:.1e}"
-        works = works and (good or name != "ref")
-        _print(name, verdict)
-    return 0 if works else 1
+            right = error <= TOLERANCE
+            _print(name, f"{'works' if right else 'WRONG'}, largest error {error:.1e}")
+            good = good and right
+    return 0 if good else 1
 
 
 def describe_machine() -> Iterator[tuple[str, str]]:
@@ -70,17 +70,40 @@ def _try_ref() -> float:
 
 
 def _try_cpu() -> float:
-    """Value and gradient equal those of `ref`."""
+    return _compare("cpu", "cpu")
+
+
+def _try_cuda() -> float:
+    if not torch.cuda.is_available():
+        reason = f"torch sees no CUDA device. {_describe_nvrtc()}"
+        raise OpsError("E-OPS-BUILD", reason)
+    return _compare("cuda", cuda_plan.DEVICE)
+
+
+def _describe_nvrtc() -> str:
+    """Whether the kernels would compile, which needs no device."""
+    try:
+        source, instance = cuda_build.PROBE
+        cuda_build.compile_kernels(source, [instance], "sm_90")
+    except (ImportError, OSError, RuntimeError, OpsError) as error:
+        reason = " ".join(str(error).split())[:200]
+        return f"NVRTC: {reason}; `pip install cuda-bindings nvidia-cuda-nvrtc`"
+    return "NVRTC compiles the kernels"
+
+
+def _compare(impl: str, device: str) -> float:
+    """The largest difference to value and gradient of `ref`."""
     x = torch.linspace(-1, 1, 16 * 144).sin().view(1, 16, 12, 12)
-    results = [_value_and_gradient(x, impl) for impl in ("cpu", "ref")]
-    return max(float((a - b).abs().max()) for a, b in zip(*results, strict=True))
+    actual, expected = _value_and_gradient(x.to(device), impl), _value_and_gradient(x, "ref")
+    return float((actual - expected).abs().max())
 
 
-def _value_and_gradient(x: Tensor, impl: str) -> tuple[Tensor, Tensor]:
+def _value_and_gradient(x: Tensor, impl: str) -> Tensor:
     f = torch.arange(1, 13) / 78
     leaf = x.clone().requires_grad_()
     y = filtered_lrelu(leaf, f, f, None, 2, 2, 11, clamp=1, impl=impl)
-    return y.detach(), torch.autograd.grad(y.square().sum(), leaf)[0]
+    (dx,) = torch.autograd.grad(y.square().sum(), leaf)
+    return torch.cat([y.detach().flatten(), dx.flatten()]).cpu()
 
 
 def _print(name: str, text: str) -> None:

@@ -1,15 +1,20 @@
 """`python -m custom_ops doctor`: about ten lines, true ones, and an exit code."""
 
+import sys
+from typing import Any
+
 import pytest
 import torch
+from cuda_shim import built_shim, shim  # noqa: F401
+from torch import Tensor
 
-from custom_ops import build, doctor
+from custom_ops import build, doctor, filtered_lrelu
 from custom_ops.__main__ import main
 
 
 def _report(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     lines = capsys.readouterr().out.splitlines()
-    assert 8 <= len(lines) <= 11
+    assert len(lines) == 10
     return dict(line.split(maxsplit=1) for line in lines)
 
 
@@ -33,10 +38,41 @@ def test_without_a_compiler_the_reason_is_named_and_all_is_well(capsys, monkeypa
     assert "no C++ compiler" in report["cpu"] and report["ref"].startswith("works")
 
 
-def test_wrong_numbers_are_called_wrong(capsys, monkeypatch):
-    monkeypatch.setattr(doctor, "_try_ref", lambda: 0.1)
+@pytest.mark.parametrize("path", ["ref", "cpu", "cuda"])
+def test_wrong_numbers_are_called_wrong(capsys, monkeypatch, path):
+    monkeypatch.setattr(doctor, f"_try_{path}", lambda: float("nan"))
     assert main(["doctor"]) == 1
-    assert _report(capsys)["ref"].startswith("WRONG")
+    assert _report(capsys)[path].startswith("WRONG")
+
+
+def test_a_compiled_path_is_compared_with_ref(capsys, monkeypatch):
+    def double(*args: Any, impl: str, **kwargs: Any) -> Tensor:
+        return filtered_lrelu(*args, impl=impl, **kwargs) * (1 + (impl == "cpu"))
+
+    monkeypatch.setattr(doctor, "filtered_lrelu", double)
+    assert main(["doctor"]) == 1
+    assert _report(capsys)["cpu"].startswith("WRONG, largest error")
+
+
+def test_the_kernels_are_tried_where_there_is_a_device(shim, capsys, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(doctor, "_describe_cuda", lambda: "the shim")
+    assert main(["doctor"]) == 0
+    assert _report(capsys)["cuda"].startswith("works, largest error")
+    assert len(shim.used) == 2
+
+
+@pytest.mark.parametrize("compiles", [True, False])
+def test_without_a_device_it_says_whether_nvrtc_compiles(capsys, monkeypatch, compiles):
+    if compiles:
+        pytest.importorskip("cuda.bindings", reason="cuda.bindings is declared for Linux only")
+    else:
+        monkeypatch.setitem(sys.modules, "cuda.bindings", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main(["doctor"]) == 0
+    expected = "NVRTC compiles the kernels" if compiles else "`pip install cuda-bindings"
+    report = _report(capsys)["cuda"]
+    assert report.startswith("does not work: torch sees no CUDA device") and expected in report
 
 
 def test_anything_else_is_a_usage_error(capsys):
