@@ -8,10 +8,14 @@ import torch
 from cuda_shim import Shim, built_shim, shim  # noqa: F401
 from ops_oracle import random_case
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from custom_ops import OpsError, bias_act, cuda_build, cuda_plan, filtered_lrelu, upfirdn2d
 from custom_ops.axis_plan import FORWARD_SAVE, plan_axis
 from custom_ops.cuda_plan import SHARED_LIMIT, fits, lay_out
+from stylegan import Discriminator, Generator
+from tests.tiny_models import D_CONFIG, G_CONFIG
 
 X = torch.randn(1, 2, 9, 8, generator=torch.Generator().manual_seed(0))
 F = torch.tensor([0.1, 0.5, 0.3, 0.2])
@@ -148,3 +152,35 @@ def test_compiles_into_one_graph(shim, call, dynamic):  # noqa: F811
         shim.used.clear()
         (actual,) = torch.autograd.grad(compiled(leaf), leaf)
         assert torch.equal(actual, expected) and shim.used
+
+
+class _Operators(TorchDispatchMode):
+    """Notes the operators of this package that run, and whether x is channels-last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.channels_last: list[bool] = []
+
+    def __torch_dispatch__(self, f: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if f.namespace == "irodori":
+            x = next(a for a in args if isinstance(a, Tensor))
+            self.names.append(f._opname)
+            self.channels_last.append(x.is_contiguous(memory_format=torch.channels_last))
+        return f(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_the_networks_use_the_kernels_on_a_cuda_device(monkeypatch, precision):
+    """On a device that torch only imagines, so nothing is computed; mixed devices would raise."""
+    monkeypatch.setattr(cuda_build, "is_available", lambda device, strict: True)
+    with FakeTensorMode(), torch.device("cuda"), _Operators() as operators:
+        G, D = Generator(G_CONFIG), Discriminator(D_CONFIG)
+        pictures = G(torch.randn(4, G_CONFIG.z_dim))
+        assert D(pictures, precision=precision).device.type == "cuda"
+        count = len(operators.names)
+        G.synthesis(torch.randn(4, G_CONFIG.num_ws, G_CONFIG.w_dim), precision=precision)
+    assert set(operators.names) == {"filtered_lrelu_cuda", "bias_act_cuda", "resample_cuda"}
+    # at most one conversion to NCHW: of the first layer's signal, from the Fourier features
+    assert len(operators.names) - count == len(G.synthesis.layers)
+    assert not any(operators.channels_last[count + 1 :])

@@ -1,251 +1,210 @@
-"""The CUDA path on a GPU: `python -m pytest -m gpu`."""
+"""The numbers of the CUDA path on a GPU: `python -m pytest -m gpu`."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import gpu_case
 import pytest
 import torch
+from gpu_case import (
+    TOLERANCE,
+    check_filtered_lrelu,
+    derivatives,
+    error,
+    layer,
+    on_device,
+    random,
+)
 from ops_oracle import random_case
 from torch import Tensor
 
-from custom_ops import OpsError, bias_act, filtered_lrelu, upfirdn2d
-from custom_ops.cuda_bias_act import ACTS, bias_act_cuda
-from custom_ops.cuda_build import is_available
-from custom_ops.cuda_kernels import filtered_lrelu_cuda
-from custom_ops.cuda_upfirdn2d import upfirdn2d_cuda
+from custom_ops import bias_act, cuda_build, cuda_plan, filtered_lrelu, upfirdn2d
+from custom_ops.axis_plan import FORWARD_SAVE, LINEAR, AxisPlan, plan_axis
+from custom_ops.cuda_bias_act import ACTS
 
-DEVICE = "cuda"
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device"),
-]
-# float32 sums in another order than float64: at most 24 + 12 taps per axis
-TOLERANCE = {torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1e-2}
-
-
-def _error(actual: Tensor, expected: Tensor) -> float:
-    assert actual.shape == expected.shape
-    error = (actual.detach().double() - expected.detach()).abs().max()
-    return float(error / expected.detach().abs().max().clamp_min(1e-30))
-
-
-def _to_device(case: dict[str, Any]) -> dict[str, Any]:
-    return {k: v.to(DEVICE) if isinstance(v, Tensor) else v for k, v in case.items()}
-
-
-def _derivatives(function: Any, x: Tensor, b: Tensor, **kwargs: Any) -> list[Tensor]:
-    x, b = x.detach().clone().requires_grad_(), b.detach().clone().requires_grad_()
-    y = function(x, b=b, **kwargs)
-    probe = torch.randn(y.shape, generator=torch.Generator().manual_seed(1)).to(DEVICE, y.dtype)
-    return [y.detach(), *torch.autograd.grad(y, [x, b], probe)]
-
-
-def _agrees(case: dict[str, Any], dtype: torch.dtype) -> None:
-    case = _to_device(case)
-    x, b = case.pop("x").to(dtype), case.pop("b").float()
-    expected = _derivatives(filtered_lrelu, x.double(), b.double(), impl="ref", **case)
-    actual = _derivatives(filtered_lrelu_cuda, x, b, **case)
-    assert actual[0].dtype == actual[1].dtype == dtype
-    assert _error(actual[0], expected[0]) <= TOLERANCE[dtype]
-    assert _error(actual[1], expected[1]) <= TOLERANCE[dtype]
-    # a sum can cancel: its error counts against the sum of its terms
-    terms = expected[1].abs().sum((0, 2, 3)).max()
-    assert (actual[2] - expected[2]).abs().max() <= TOLERANCE[dtype] * terms
-
-
-def _layer(
-    up: int = 2, radial: bool = False, size: tuple[int, int] = (38, 37), channels: int = 3
-) -> dict[str, Any]:
-    """Asymmetric filters of StyleGAN3's lengths, uneven padding, an active clamp."""
-    generator = torch.Generator().manual_seed(up + size[0] + 100 * size[1])
-    fd = torch.randn((12, 12) if radial else 12, generator=generator) / (20 if radial else 6)
-    return _to_device(
-        {
-            "x": torch.randn(2, channels, *size, generator=generator, dtype=torch.float64),
-            "b": torch.randn(channels, generator=generator, dtype=torch.float64),
-            "fu": torch.randn(6 * up, generator=generator) / 6,
-            "fd": fd,
-            "up": up,
-            "down": 2,
-            "padding": [9, 8, 10, 7],
-            "clamp": 0.9,
-        }
-    )
+pytestmark = gpu_case.ON_GPU
+every_type = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 
 
 def test_the_kernels_load():
-    assert is_available(torch.device(DEVICE), strict=True)
+    assert cuda_build.is_available(torch.device(gpu_case.DEVICE), True)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize("seed", range(60))
-def test_random_calls_agree_with_ref_in_float64(seed, dtype):
-    _agrees(random_case(seed), dtype)
+# operation, shape of x, and the rest of a call that has few threads and takes another instance
+TINY: list[tuple[Callable[..., Tensor], tuple[int, ...], Callable[[], dict[str, Any]]]] = [
+    (filtered_lrelu, (2, 1, 5, 9), lambda: layer(2, channels=1)),
+    (filtered_lrelu, (1, 2, 6, 7), lambda: layer(4, channels=2)),
+    (filtered_lrelu, (1, 1, 8, 5), lambda: layer(2, True, channels=1)),
+    (filtered_lrelu, (1, 1, 5, 5), lambda: {**layer(2, channels=1), "fu": None, "down": 3}),
+    (upfirdn2d, (1, 2, 9, 5), lambda: {"f": random((4,)), "down": 2, "padding": 2}),
+    (upfirdn2d, (1, 2, 5, 7), lambda: {"f": random((4,)), "up": 2, "padding": [2, 1, 2, 1]}),
+    (upfirdn2d, (2, 1, 5, 7), lambda: {"f": random((5, 3)), "up": [1, 3], "padding": 4}),
+    (bias_act, (3, 5, 7), lambda: {"b": random((5,)), "act": "swish", "clamp": 1.0}),
+    (bias_act, (3, 5, 7), lambda: {"b": random((7,)), "dim": 2, "act": "lrelu"}),
+]
+
+
+@every_type
+@pytest.mark.parametrize("index", range(len(TINY)))
+def test_tiny_calls_for_the_sanitizer(index, dtype):
+    operation, shape, make = TINY[index]
+    x = random(shape, dtype=dtype).requires_grad_()
+    kwargs = {**make(), "x": x, "impl": "cuda"}
+    if "b" in kwargs:
+        kwargs["b"] = kwargs["b"].float().requires_grad_()
+    y = operation(**kwargs)
+    assert error(y, operation(**{**kwargs, "impl": "ref", "x": x.double()})) <= TOLERANCE[dtype]
+    (dx,) = torch.autograd.grad(y.float().square().mean(), x, create_graph=True)
+    (second,) = torch.autograd.grad(dx.float().square().mean(), x)
+    assert second.isfinite().all()
+
+
+@pytest.mark.parametrize("impl", ["cuda", "auto"])
+@every_type
+@pytest.mark.parametrize("seed", range(40))
+def test_random_calls_agree_with_ref_in_float64(seed, dtype, impl):
+    check_filtered_lrelu(random_case(seed), dtype, impl)
+
+
+def test_auto_takes_the_kernels(monkeypatch):
+    names: list[str] = []
+    launch = cuda_build.launch
+    monkeypatch.setattr(
+        cuda_build, "launch", lambda source, *args: (names.append(source), launch(source, *args))
+    )
+    x, f = random((1, 3, 20, 20)), random((4,))
+    for call in (
+        lambda impl: filtered_lrelu(x, f, f, up=2, down=2, padding=4, impl=impl),
+        lambda impl: upfirdn2d(x, f, impl=impl),
+        lambda impl: bias_act(x, random((3,)), act="lrelu", impl=impl),
+    ):
+        assert torch.equal(call("auto"), call("cuda"))
+    assert names == ["filters.cu"] * 4 + ["bias_act.cu"] * 2
+    wide = x.double()
+    assert torch.equal(upfirdn2d(wide, f), upfirdn2d(wide, f, impl="ref")) and len(names) == 6
+
+
+@every_type
+def test_ref_is_as_exact_as_the_kernels(dtype):
+    """It is what they fall back to: no TensorFloat-32 in it."""
+    x, f = random((2, 64, 33, 31), dtype=dtype), random((4,), 1)
+    for view in (x, x.contiguous(memory_format=torch.channels_last)):
+        y = upfirdn2d(view, f, down=2, padding=1, impl="ref")
+        assert error(y, upfirdn2d(x.double(), f, down=2, padding=1, impl="ref")) <= TOLERANCE[dtype]
+
+
+def _edges(tile: int) -> list[int]:
+    return sorted({15, 16, 17, 31, 32, 33} | {k * tile + d for k in (1, 2) for d in (-1, 0, 1)})
 
 
 @pytest.mark.parametrize("radial", [False, True])
 @pytest.mark.parametrize("up", [2, 4])
-def test_odd_sizes_round_every_tile_edge(up, radial):
-    step = 4 // up
-    sizes = [step * tile + d for tile in (8, 14, 16, 18, 36) for d in (-1, 0, 1)]
+def test_sizes_round_every_tile_edge(up, radial):
+    plan = plan_axis(200, up, 2, [9, 8], 6 * up, 12)
+    tile = cuda_plan.lay_out(torch.float32, FORWARD_SAVE, plan, plan, False, radial).y.tile
+    # an input of `size` has (size up - 6 up + 18 - 12) // 2 + 1 outputs per axis
+    sizes = [*_edges(tile), *(-(-(2 * out - 8 + 6 * up) // up) for out in _edges(tile))]
     for height, width in zip(sizes, sizes[3:] + sizes[:3], strict=True):
-        _agrees(_layer(up, radial, (height, width)), torch.float32)
+        check_filtered_lrelu(layer(up, radial, (height, width)), torch.float32)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@every_type
 def test_a_layer_of_many_planes(dtype):
-    _agrees(_layer(2, False, (86, 86), channels=65), dtype)
-    _agrees(_layer(4, False, (54, 54), channels=65), dtype)
+    check_filtered_lrelu(layer(2, False, (86, 86), channels=65), dtype)
+    check_filtered_lrelu(layer(4, False, (54, 54), channels=65), dtype)
 
 
 def test_strided_and_channels_last_inputs_are_read_right():
-    case = _layer()
+    case = on_device(layer())
     x, b = case.pop("x").float(), case.pop("b").float()
-    expected = filtered_lrelu_cuda(x, b=b, **case)
-    wide = torch.zeros(2, 6, 76, 37, device=DEVICE)
+    function = partial(filtered_lrelu, b=b, impl="cuda", **case)
+    expected = function(x)
+    wide = torch.zeros(2, 6, 76, 37, device=x.device)
     wide[:, ::2, ::2] = x
     for view in (
         wide[:, ::2, ::2],
         x.contiguous(memory_format=torch.channels_last),
         x.mT.contiguous().mT,
+        torch.cat([x.view(-1)[:1], x.view(-1)])[1:].view(x.shape),  # off a multiple of 16 bytes
+        x[:1].expand(2, -1, -1, -1),
     ):
         leaf = view.detach().requires_grad_()
-        y = filtered_lrelu_cuda(leaf, b=b, **case)
-        assert torch.equal(y, expected)
+        y = function(leaf)
+        assert torch.equal(y, function(view.contiguous())) and y.is_contiguous()
+        assert torch.equal(y[0], expected[0])
         (dx,) = torch.autograd.grad(y.sum(), leaf)  # the gradient of a sum has strides 0
-        double = x.double().requires_grad_()
+        double = view.double().detach().requires_grad_()
         filtered_lrelu(double, b=b.double(), impl="ref", **case).sum().backward()
-        assert _error(dx, double.grad) <= 2e-6
+        assert error(dx, double.grad) <= TOLERANCE[torch.float32]
+
+
+def test_upfirdn2d_and_bias_act_keep_the_layout():
+    x, f = random((2, 5, 17, 18)), random((4,))
+    last = x.contiguous(memory_format=torch.channels_last)
+    for function in (
+        lambda x: upfirdn2d(x, f, 1, 2, 2, impl="cuda"),
+        lambda x: bias_act(x, random((5,)), act="lrelu", impl="cuda"),
+    ):
+        assert torch.equal(function(last), function(x)) and function(x).is_contiguous()
+        assert function(last).is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("seed", range(200, 220))
 def test_second_and_third_derivatives_equal_those_of_ref(seed):
-    case = _to_device(random_case(seed, channels=(3, 17)))
+    case = on_device(random_case(seed, channels=(3, 17)))
     x, b = case.pop("x"), case.pop("b")
 
-    def penalty(function: Any, x: Tensor, b: Tensor, **kwargs: Any) -> list[Tensor]:
+    def penalty(x: Tensor, b: Tensor, impl: str) -> list[Tensor]:
         x, b = x.clone().requires_grad_(), b.clone().requires_grad_()
-        y = function(x * x, b=b, **kwargs, **case)
+        y = filtered_lrelu(x * x, b=b, impl=impl, **case)
         first = torch.autograd.grad(y.square().sum(), [x, b], create_graph=True)
         loss = first[0].square().sum() + first[1].pow(3).sum()
         second = torch.autograd.grad(loss, [x, b], create_graph=True)
         third = torch.autograd.grad(second[0].square().mean(), [x, b])
         return [*second, *third]
 
-    expected = penalty(filtered_lrelu, x, b, impl="ref")
-    actual = penalty(filtered_lrelu_cuda, x.float(), b.float())
-    assert all(_error(a, e) <= 2e-5 for a, e in zip(actual, expected, strict=True))
+    expected, actual = penalty(x, b, "ref"), penalty(x.float(), b.float(), "cuda")
+    assert all(error(a, e) <= 2e-5 for a, e in zip(actual, expected, strict=True))
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@every_type
 @pytest.mark.parametrize("up, down", [(1, 1), (2, 1), (1, 2), ((2, 1), (1, 3)), (3, 2)])
 @pytest.mark.parametrize("shape", [(4,), (12,), (3, 4)])
 def test_upfirdn2d_agrees_with_ref_in_float64(shape, up, down, dtype):
-    generator = torch.Generator().manual_seed(3)
-    f = torch.randn(shape, generator=generator).to(DEVICE)
-    for height, width in ((1, 12), (83, 84), (85, 86), (43, 171)):
-        x = torch.randn(2, 3, height, width, generator=generator).to(DEVICE, dtype)
+    f = random(shape, 3)
+    plan = AxisPlan(200, 200, 100, 1, 2, 0, 1, 1, 4)
+    tile = cuda_plan.lay_out(dtype, LINEAR, plan, plan, False, False).x.tile
+    for height, width in ((1, 12), (2 * tile - 1, 2 * tile), (2 * tile + 1, 33), (17, 4 * tile)):
+        x = random((2, 3, height, width), 4, dtype)
         results = []
-        for function, v in ((upfirdn2d, x.double()), (upfirdn2d_cuda, x)):
+        for v, impl in ((x.double(), "ref"), (x, "cuda")):
             v = v.requires_grad_()
-            y = function(v, f, up, down, [11, 3, 12, -1], False, 1.5)
+            y = upfirdn2d(v, f, up, down, [11, 3, 12, -1], False, 1.5, impl)
             (dx,) = torch.autograd.grad(y, v, torch.cos(y.detach()), create_graph=True)
             results.append((y, dx))
         for expected, actual in zip(*results, strict=True):
             # the probe is the cosine of a rounded value, so its error counts as well
-            assert _error(actual, expected) <= 10 * TOLERANCE[dtype]
+            assert error(actual, expected) <= 10 * TOLERANCE[dtype]
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@every_type
 @pytest.mark.parametrize("act", ACTS)
 def test_bias_act_agrees_with_ref_in_float64(act, dtype):
-    generator = torch.Generator().manual_seed(4)
     for shape in ((3, 5, 17, 19), (8, 33), (2, 64, 32, 32)):
-        x = torch.randn(shape, generator=generator).to(DEVICE, dtype)
-        b = torch.randn(shape[1], generator=generator).to(DEVICE)
+        x, b = random(shape, 4, dtype), random(shape[1:2], 5)
         for view in (x, x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x):
-            expected = _derivatives(bias_act, x.double(), b.double(), act=act, clamp=1.1)
-            actual = _derivatives(bias_act_cuda, view, b, act=act, clamp=1.1)
-            assert _error(actual[0], expected[0]) <= TOLERANCE[dtype]
-            assert _error(actual[1], expected[1]) <= TOLERANCE[dtype]
+            options = {"act": act, "clamp": 1.1}
+            expected = derivatives(bias_act, x.double(), b.double(), impl="ref", **options)
+            actual = derivatives(bias_act, view, b, impl="cuda", **options)
+            assert error(actual[0], expected[0]) <= TOLERANCE[dtype]
+            assert error(actual[1], expected[1]) <= TOLERANCE[dtype]
 
 
-def test_a_graph_can_be_captured_and_replayed():
-    case = _layer(channels=16)
-    x, b = case.pop("x").half().requires_grad_(), case.pop("b").float().requires_grad_()
-
-    def step() -> list[Tensor]:
-        y = filtered_lrelu_cuda(x, b=b, **case)
-        return [y, *torch.autograd.grad(y, [x, b], torch.ones_like(y))]
-
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):  # compiles and loads, which must not happen while capturing
-        step()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        captured = step()
-    for seed in range(3):
-        with torch.no_grad():
-            x.copy_(torch.randn(x.shape, generator=torch.Generator().manual_seed(seed)))
-        graph.replay()
-        replayed = [t.detach().clone() for t in captured]
-        assert all(torch.equal(a, e) for a, e in zip(replayed, step(), strict=True))
-
-
-def test_work_goes_to_the_current_stream():
-    case = _layer(channels=16)
-    x, b = case.pop("x").half(), case.pop("b").float()
-    expected = filtered_lrelu_cuda(x, b=b, **case)
-    torch.cuda.synchronize()
-    late = torch.empty_like(x)
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        torch.cuda._sleep(50_000_000)
-        late.copy_(x)  # a kernel on another stream would not wait for this
-        y = filtered_lrelu_cuda(late, b=b, **case)
-    assert not stream.query()
-    stream.synchronize()
-    assert torch.equal(y, expected)
-
-
-def test_compiles_into_one_graph():
-    case = _layer()
-    x, b = case.pop("x").float().requires_grad_(), case.pop("b").float()
-
-    def function(x: Tensor) -> Tensor:
-        y = filtered_lrelu_cuda(x, b=b, **case)
-        y = upfirdn2d_cuda(y, case["fd"], down=2, padding=5)
-        return bias_act_cuda(y, b, act="lrelu", clamp=0.5).square().sum()
-
-    compiled = torch.compile(function, fullgraph=True)
-    (expected,) = torch.autograd.grad(function(x), x)
-    (actual,) = torch.autograd.grad(compiled(x), x)
-    assert _error(actual, expected.double()) <= 1e-6
-
-
-def test_memory_stays_small():
-    """The upsampled picture, 16 times the input, must never exist."""
-    case = _layer(4, size=(128, 128), channels=64)
-    x, b = case.pop("x").half(), case.pop("b").float()
-    filtered_lrelu_cuda(x, b=b, **case)
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    with torch.no_grad():
-        y = filtered_lrelu_cuda(x, b=b, **case)
-    assert torch.cuda.max_memory_allocated() - before <= y.numel() * y.element_size() + 2**20
-
-
-def test_tensors_of_two_to_the_31_elements_have_a_code_and_smaller_ones_work():
-    if torch.cuda.get_device_properties(DEVICE).total_memory < 24 * 2**30:
-        pytest.skip("needs 24 GB of memory")
-    f = torch.tensor([0.1, 0.4, 0.3, 0.2], device=DEVICE)
-    many = torch.zeros(1, device=DEVICE, dtype=torch.float16).expand(2**31).view(2**15, 1, 256, 256)
-    with pytest.raises(OpsError, match=r"2\^31") as caught:
-        upfirdn2d_cuda(many, f, padding=2)
-    assert caught.value.code == "E-OPS-IMPL"
-    x = torch.zeros(2**15 - 1024, 1, 256, 256, device=DEVICE, dtype=torch.float16)
-    x[-1] = torch.randn(256, 256, device=DEVICE)
-    y = upfirdn2d_cuda(x, f, padding=[2, 1, 2, 1])
-    assert torch.equal(y[-1:], upfirdn2d_cuda(x[-1:], f, padding=[2, 1, 2, 1]))
-    assert not y[:-1].any()
+@pytest.mark.parametrize("act", ["lrelu", "tanh"])
+def test_derivatives_agree_with_differences(act):
+    x = random((2, 3, 2))
+    x, b = (x + 0.3 * x.sign()).requires_grad_(), random((3,), 1).mul(0.05).requires_grad_()
+    function = partial(bias_act, act=act, clamp=50.0, impl="cuda")
+    for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
+        assert check(function, (x, b), eps=1e-2, atol=5e-3, rtol=5e-3)  # in float32
