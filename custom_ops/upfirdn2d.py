@@ -193,9 +193,17 @@ class _Resample(torch.autograd.Function):
 
 
 def _suits_depthwise(x: Tensor, axis_y: Axis, axis_x: Axis) -> bool:
-    """Whether one depthwise convolution beats slices: few taps, few inserted zeros, a fast type."""
+    """Whether one depthwise convolution beats slices: few taps, few inserted zeros, a fast type.
+
+    Not on CUDA, where it may be cuDNN's in TensorFloat-32.
+    """
     few = axis_y.taps * axis_x.taps in range(2, 17) and axis_y.up * axis_x.up <= 4
-    return few and x.numel() > 0 and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
+    return (
+        few
+        and x.device.type == "cpu"
+        and x.numel() > 0
+        and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
+    )
 
 
 def _matrix(kernel: Kernel) -> list[list[float]]:
