@@ -174,7 +174,7 @@ class _Operators(TorchDispatchMode):
 def test_the_networks_use_the_kernels_on_a_cuda_device(monkeypatch, precision):
     """On a device that torch only imagines, so nothing is computed; mixed devices would raise."""
     monkeypatch.setattr(cuda_build, "is_available", lambda device, strict: True)
-    with FakeTensorMode(), torch.device("cuda"), _Operators() as operators:
+    with torch.no_grad(), FakeTensorMode(), torch.device("cuda"), _Operators() as operators:
         G, D = Generator(G_CONFIG), Discriminator(D_CONFIG)
         pictures = G(torch.randn(4, G_CONFIG.z_dim))
         assert D(pictures, precision=precision).device.type == "cuda"
