@@ -198,12 +198,15 @@ def _suits_depthwise(x: Tensor, axis_y: Axis, axis_x: Axis) -> bool:
     Not on CUDA, where it may be cuDNN's in TensorFloat-32.
     """
     few = axis_y.taps * axis_x.taps in range(2, 17) and axis_y.up * axis_x.up <= 4
-    return (
-        few
-        and x.device.type == "cpu"
-        and x.numel() > 0
-        and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
-    )
+    # F.pad refuses to crop more than there is
+    rest = min(a.size_in * a.up + min(a.before, 0) + min(_after(a), 0) for a in (axis_y, axis_x))
+    fast = x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
+    return few and fast and x.numel() > 0 and rest > 0
+
+
+def _after(axis: Axis) -> int:
+    """Samples that the last output needs behind the zero-filled signal; negative: crops."""
+    return (axis.size_out - 1) * axis.down + axis.taps - axis.before - axis.size_in * axis.up
 
 
 def _matrix(kernel: Kernel) -> list[list[float]]:
@@ -214,9 +217,7 @@ def _matrix(kernel: Kernel) -> list[list[float]]:
 
 def _depthwise(x: Tensor, weight: Tensor, axis_y: Axis, axis_x: Axis) -> Tensor:
     """The definition as written: insert zeros, pad, correlate, keep every `down`-th sample."""
-    axes = (axis_x, axis_y)
-    after = [(a.size_out - 1) * a.down + a.taps - a.before - a.size_in * a.up for a in axes]
-    padding = [axis_x.before, after[0], axis_y.before, after[1]]
+    padding = [axis_x.before, _after(axis_x), axis_y.before, _after(axis_y)]
     if axis_y.up * axis_x.up > 1:
         wide = _zeros(x, axis_y.size_in * axis_y.up, axis_x.size_in * axis_x.up)
         wide[:, :, :: axis_y.up, :: axis_x.up] = x
