@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -24,6 +25,8 @@ def bias_act(
     impl: str = "auto",
 ) -> Tensor:
     """Return `clip(gain act(x + b), -clamp, clamp)`; differentiable to any order.
+
+    Arithmetic of 16-bit signals is in float32.
 
     Args:
         x: signal of any shape, floating.
@@ -72,6 +75,9 @@ def _bias_act_ref(
     gain: float,
     clamp: float | None,
 ) -> Tensor:
+    dtype = x.dtype
+    if dtype in (torch.bfloat16, torch.float16):
+        x = x.float()
     if b is not None:
         shape = [1] * x.ndim
         shape[dim] = -1
@@ -80,4 +86,4 @@ def _bias_act_ref(
     if gain != 1:
         x = x * gain
     # hardtanh is a clamp whose backward is one pass instead of five
-    return x if clamp is None else F.hardtanh(x, -clamp, clamp)
+    return (x if clamp is None else F.hardtanh(x, -clamp, clamp)).to(dtype)
