@@ -8,19 +8,20 @@ import torch
 from scipy.signal import convolve2d
 from torch import Tensor
 
+Pair = tuple[int, int]
+
 
 def upfirdn2d_oracle(
     x: np.ndarray,
     f: np.ndarray,
-    up: tuple[int, int],
-    down: tuple[int, int],
+    up: Pair,
+    down: Pair,
     padding: list[int],
     flip_filter: bool,
     gain: float,
 ) -> np.ndarray:
     """Insert zeros, pad or crop, convolve, decimate; picture by picture. Pairs: x, y."""
-    kernel = np.outer(f, f) if f.ndim == 1 else f
-    kernel = kernel[::-1, ::-1] if flip_filter else kernel
+    kernel = kernel_of(f, flip_filter)
     x0, x1, y0, y1 = padding
     pictures = []
     for picture in x.reshape(-1, *x.shape[2:]):
@@ -28,22 +29,47 @@ def upfirdn2d_oracle(
         zeros = np.zeros((height * up[1], width * up[0]))
         zeros[:: up[1], :: up[0]] = picture
         zeros = np.pad(zeros, [(max(y0, 0), max(y1, 0)), (max(x0, 0), max(x1, 0))])
-        rows, columns = zeros.shape
-        zeros = zeros[max(-y0, 0) : rows - max(-y1, 0), max(-x0, 0) : columns - max(-x1, 0)]
+        zeros = cut(zeros, (max(-y0, 0), max(-y1, 0)), (max(-x0, 0), max(-x1, 0)))
         pictures.append(gain * convolve2d(zeros, kernel, mode="valid")[:: down[1], :: down[0]])
     return np.stack(pictures).reshape(*x.shape[:2], *pictures[0].shape)
 
 
+def kernel_of(f: np.ndarray, flip_filter: bool) -> np.ndarray:
+    kernel = np.outer(f, f) if f.ndim == 1 else f
+    return kernel[::-1, ::-1] if flip_filter else kernel
+
+
+def cut(picture: np.ndarray, rows: Pair, columns: Pair) -> np.ndarray:
+    height, width = picture.shape
+    return picture[rows[0] : height - rows[1], columns[0] : width - columns[1]]
+
+
 def filtered_lrelu_oracle(x: np.ndarray, b: np.ndarray, fu: Any, fd: Any, **kwargs: Any) -> Any:
-    """The definition in four lines; `None` for a filter is one tap of 1."""
-    fu, fd = (np.ones(1) if f is None else f for f in (fu, fd))
-    up, down, flip = kwargs["up"], kwargs["down"], kwargs["flip_filter"]
-    x = x + b[None, :, None, None]
-    x = upfirdn2d_oracle(x, fu, (up, up), (1, 1), kwargs["padding"], flip, up**2)
-    x = np.where(x > 0, x, kwargs["slope"] * x) * kwargs["gain"]
+    """The definition in four lines; `None` for a filter is one tap of 1, for a bias zeros."""
+    v = upfirdn2d_oracle(biased(x, b), **filter_arguments(fu, kwargs))
+    v = np.where(v > 0, v, kwargs["slope"] * v) * kwargs["gain"]
     if kwargs["clamp"] is not None:
-        x = np.clip(x, -kwargs["clamp"], kwargs["clamp"])
-    return upfirdn2d_oracle(x, fd, (1, 1), (down, down), [0, 0, 0, 0], flip, 1)
+        v = np.clip(v, -kwargs["clamp"], kwargs["clamp"])
+    return upfirdn2d_oracle(v, **filter_arguments(fd, kwargs, down=True))
+
+
+def biased(x: np.ndarray, b: np.ndarray | None) -> np.ndarray:
+    return x if b is None else x + b[None, :, None, None]
+
+
+def filter_arguments(
+    f: np.ndarray | None, kwargs: dict[str, Any], down: bool = False
+) -> dict[str, Any]:
+    """Arguments of upfirdn2d for one of the two filters."""
+    up = 1 if down else kwargs["up"]
+    return {
+        "f": np.ones(1) if f is None else f,
+        "up": (up, up),
+        "down": (kwargs["down"],) * 2 if down else (1, 1),
+        "padding": [0] * 4 if down else kwargs["padding"],
+        "flip_filter": kwargs["flip_filter"],
+        "gain": up**2,
+    }
 
 
 def random_filter(rng: random.Random, taps: int) -> Tensor:
@@ -92,14 +118,16 @@ def random_matrix(rng: random.Random, height: int, width: int) -> Tensor:
     return f / f.abs().sum()
 
 
-def random_resampling(seed: int, channels: tuple[int, ...] = (1, 16, 19, 33)) -> dict[str, Any]:
+def random_resampling(
+    seed: int, channels: tuple[int, ...] = (1, 16, 19, 33), sizes: Pair = (2, 12)
+) -> dict[str, Any]:
     """Arguments of upfirdn2d (float64 signals) that leave an output; the same for a seed."""
     rng = random.Random(seed)
     while True:
         up, down = ([rng.choice([1, 1, 2, 3, 4]) for _ in range(2)] for _ in range(2))
         taps = [rng.choice([1, 2, 4, 5, 8]) for _ in range(2)]
         taps = rng.choice([taps, [taps[0]] * 2])
-        size = [rng.randint(2, 12) for _ in range(2)]
+        size = [rng.randint(*sizes) for _ in range(2)]
         padding = [rng.randint(-3, 7) for _ in range(4)]
         spans = [size[i] * up[i] + sum(padding[2 * i : 2 * i + 2]) - taps[i] for i in range(2)]
         if min(spans) >= 0:
@@ -125,3 +153,21 @@ def with_matrices(case: dict[str, Any], seed: int) -> dict[str, Any]:
         taps = 1 if case[name] is None else case[name].numel()
         case = {**case, name: random_matrix(rng, taps, taps)}
     return case
+
+
+def random_activation(seed: int) -> dict[str, Any]:
+    """Arguments of bias_act (float64 signals); the same for a seed."""
+    rng = random.Random(seed)
+    shape = [rng.choice([1, 2, 3, 4, 17]) for _ in range(rng.randint(1, 4))]
+    dim = rng.randrange(-len(shape), len(shape))
+    act = rng.choice(["linear", "relu", "lrelu", "lrelu", "tanh", "sigmoid", "softplus", "swish"])
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        "x": 2 * torch.randn(shape, dtype=torch.float64, generator=generator),
+        "b": torch.randn(shape[dim], dtype=torch.float64, generator=generator),
+        "dim": dim,
+        "act": act,
+        "alpha": rng.choice([None, 0.0, -0.5]) if act == "lrelu" else None,
+        "gain": rng.choice([None, 0.5, -3.0]),
+        "clamp": rng.choice([None, None, 0.4, 256.0]),
+    }
