@@ -3,19 +3,24 @@
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from cuda_shim import built_shim, shim  # noqa: F401
 
 from custom_ops import OpsError, cuda_build
 from custom_ops.axis_plan import FORWARD, FORWARD_SAVE, LINEAR, MASKED, AxisPlan, plan_axis
 from custom_ops.cuda_bias_act import ACTS, MOST_DERIVATIVES, PIECEWISE_LINEAR
 from custom_ops.cuda_plan import TYPES, Layout, lay_out
+from stylegan import Discriminator, DiscriminatorConfig, Generator, load_generator
+from tests.tiny_models import D_CONFIG, G_CONFIG
 
 pytest.importorskip("cuda.bindings", reason="cuda.bindings is declared for Linux only")
-GEOMETRY = Path(__file__).parents[1] / "fixtures" / "layer_geometry.json"
+ROOT = Path(__file__).parents[2]
+GEOMETRY = ROOT / "tests" / "fixtures" / "layer_geometry.json"
 ARCHS = ("sm_80", "sm_90", "sm_100", "sm_120")
 PROBE = ("bias_act.cu", "bias_act<float, 0, 0>")
 
@@ -83,19 +88,49 @@ def test_an_instance_compiles_without_spills():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", ARCHS)
 @pytest.mark.parametrize("dtype", TYPES, ids=TYPES.get)
 @pytest.mark.parametrize("mode", [None, FORWARD, FORWARD_SAVE, MASKED, LINEAR])
-def test_every_instance_compiles_for_every_gpu_without_spills(mode, dtype, arch):
+def test_every_instance_compiles_for_every_gpu_without_spills(mode, dtype):
     start = f"filter_tile<{TYPES[dtype]}, {mode},"
     layouts = {n: layout for n, layout in _layouts(dtype).items() if n.startswith(start)}
     names = list(layouts) or _bias_act_names(TYPES[dtype])
-    used = _compile_all("filters.cu" if layouts else "bias_act.cu", names, arch)
-    print(f"\n{arch}: instance, registers, bytes of shared memory")
-    for name, (registers, _) in used.items():
-        shared = layouts[name].shared_bytes if name in layouts else 0
-        print(f"{name:64}{registers:5}{shared:7}")
-    assert {name: spills for name, (_, spills) in used.items() if spills} == {}
+    source = "filters.cu" if layouts else "bias_act.cu"
+    with ThreadPoolExecutor(2) as pool:
+        tables = dict(
+            zip(ARCHS, pool.map(partial(_compile_all, source, names), ARCHS), strict=True)
+        )
+    for arch, used in tables.items():
+        print(f"\n{arch}: instance, registers, bytes of shared memory")
+        for name, (registers, _) in used.items():
+            shared = layouts[name].shared_bytes if name in layouts else 0
+            print(f"{name:64}{registers:5}{shared:7}")
+    spills = {(a, n): used[n][1] for a, used in tables.items() for n in names if used[n][1]}
+    assert spills == {}
+
+
+def _training_step(G: Generator, D: Discriminator) -> None:
+    """With the derivatives of R1 and of a path-length penalty."""
+    z = torch.randn(4, G.config.z_dim)
+    pictures = G(z)
+    grads = torch.autograd.grad(pictures.sum(), list(G.synthesis.parameters()), create_graph=True)
+    sum(g.square().sum() for g in grads).backward()
+    pictures = pictures.detach().requires_grad_()
+    (dx,) = torch.autograd.grad(D(pictures).sum(), pictures, create_graph=True)
+    dx.square().sum().backward()
+
+
+@pytest.mark.parametrize("size", ["tiny", pytest.param("default", marks=pytest.mark.slow)])
+def test_what_the_networks_launch_is_among_what_is_compiled(shim, monkeypatch, size):  # noqa: F811
+    launched = set()
+    monkeypatch.setattr(cuda_build, "launch", lambda source, name, *rest: launched.add(name))
+    if size == "tiny":
+        _training_step(Generator(G_CONFIG), Discriminator(D_CONFIG))
+    else:
+        G = load_generator(ROOT / "pretrained" / "generator.safetensors").requires_grad_()
+        _training_step(G, Discriminator(DiscriminatorConfig(img_resolution=64)))
+    compiled = {*_layouts(torch.float32), *_bias_act_names("float")}
+    assert launched <= compiled and len(launched) >= 10
+    assert not any(", 0, 0, 0, 0," in name for name in launched)  # all have code of their own
 
 
 def test_layers_of_t_and_r_have_instances_of_their_own():

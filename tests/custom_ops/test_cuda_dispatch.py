@@ -62,7 +62,9 @@ def test_signals_on_the_cpu_are_not_for_the_kernels(monkeypatch, call):
 
 
 @every_operation
-def test_types_and_transforms_that_are_not_covered_go_to_ref(shim, call):  # noqa: F811
+@pytest.mark.parametrize("wish", ["", "cuda"])
+def test_types_and_transforms_that_are_not_covered_go_to_ref(shim, monkeypatch, call, wish):  # noqa: F811
+    monkeypatch.setenv("IRODORI_OPS", wish)
     calls = {
         "float64": lambda **kwargs: call(X.double(), **kwargs),
         "torch.func": lambda **kwargs: torch.func.vmap(lambda x: call(x, **kwargs))(X[None]),
