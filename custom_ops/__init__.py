@@ -1,8 +1,9 @@
 """Signal operations of alias-free generators: resampling filters and biased activations.
 
 The three functions below are the whole public interface. Each has a `ref` path in plain torch (any
-device, any floating type, derivatives of any order); fast paths are chosen by `impl` or, for
-`impl='auto'`, by the environment variable `IRODORI_OPS` (`ref`, `cpu` or `cuda`).
+device, any floating type, derivatives of any order). `impl='auto'` takes the compiled path of the
+signal's device, 'cpu' or 'cuda', where it covers the call and can be built, and else `ref`; the
+environment variable `IRODORI_OPS` (`ref`, `cpu` or `cuda`) replaces 'auto', see `dispatch`.
 """
 
 from custom_ops.bias_act import bias_act

@@ -42,7 +42,8 @@ def filtered_lrelu(
 
     `U = upfirdn2d(., fu, up, padding, gain=up^2)`, `D = upfirdn2d(., fd, down)`: the filtered
     nonlinearity of Karras et al. 2021, section 3.2. Derivatives to `x` and `b` of every order are
-    exact on every path. Arithmetic of 16-bit signals is in float32.
+    exact on every path. Arithmetic of 16-bit signals is in float32. The filters of 'cpu' work in
+    channels-last and those of 'cuda' in NCHW: they copy other layouts, and answer in their own.
 
     Args:
         x: signal [N, C, H, W], floating.
@@ -60,9 +61,8 @@ def filtered_lrelu(
     check_signal("filtered_lrelu", x)
     pad = _check(x, fu, fd, b, up, down, padding, clamp)
     args = (x, fu, fd, b, up, down, pad, gain, slope, clamp, flip_filter)
-    # with nothing to filter `ref` is as fast on the CPU
-    is_worth = fu is not None or fd is not None or max(up, down) > 1
-    path = choose_path("filtered_lrelu", impl, _GAPS, args[:7], is_worth)
+    filters = fu is not None or fd is not None or max(up, down) > 1  # else `ref` is as fast
+    path = choose_path("filtered_lrelu", impl, _GAPS, args[:7], is_worth=filters)
     return {"ref": _ref, "cpu": _cpu, "cuda": filtered_lrelu_cuda}[path](*args)
 
 

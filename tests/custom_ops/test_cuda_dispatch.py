@@ -17,6 +17,7 @@ from custom_ops.cuda_plan import SHARED_LIMIT, fits, lay_out
 from stylegan import Discriminator, Generator
 from tests.tiny_models import D_CONFIG, G_CONFIG
 
+IS_AVAILABLE = cuda_build.is_available
 X = torch.randn(1, 2, 9, 8, generator=torch.Generator().manual_seed(0))
 F = torch.tensor([0.1, 0.5, 0.3, 0.2])
 LONG = torch.ones(400) / 400
@@ -138,6 +139,17 @@ def test_without_the_kernels_ref_answers_after_one_warning(monkeypatch, caplog, 
     assert "torch sees no CUDA device" in record.message and "\n" not in record.message
     monkeypatch.setenv("IRODORI_OPS", "cuda")
     _raises(lambda: call(X), "torch sees no CUDA device", "E-OPS-BUILD")
+
+
+@pytest.mark.parametrize("wish", ["", "cuda"])
+def test_whether_the_kernels_are_there_is_a_constant_for_torch_compile(shim, monkeypatch, wish):  # noqa: F811
+    monkeypatch.setenv("IRODORI_OPS", wish)
+    monkeypatch.setattr(cuda_build, "is_available", IS_AVAILABLE)  # not the shim's
+    monkeypatch.setattr(cuda_build, "_outcomes", {})
+    monkeypatch.setattr(cuda_build, "_probe", lambda index: None)
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda x: upfirdn2d(x, F), fullgraph=True, backend="aot_eager")
+    assert torch.equal(compiled(X), upfirdn2d(X, F, impl="cuda")) and len(shim.used) == 2
 
 
 @every_operation
