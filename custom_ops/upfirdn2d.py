@@ -197,7 +197,7 @@ def _suits_depthwise(x: Tensor, axis_y: Axis, axis_x: Axis) -> bool:
 
     Not on CUDA, where it may be cuDNN's in TensorFloat-32.
     """
-    few = axis_y.taps * axis_x.taps in range(2, 17) and axis_y.up * axis_x.up <= 4
+    few = 2 <= axis_y.taps * axis_x.taps <= 16 and axis_y.up * axis_x.up <= 4
     # F.pad refuses to crop more than there is
     rest = min(a.size_in * a.up + min(a.before, 0) + min(_after(a), 0) for a in (axis_y, axis_x))
     fast = x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
@@ -227,7 +227,8 @@ def _depthwise(x: Tensor, weight: Tensor, axis_y: Axis, axis_x: Axis) -> Tensor:
     x = F.pad(x, rest) if any(rest) else x
     kernel = weight.to(x.dtype).expand(x.shape[1], 1, -1, -1)
     stride = (axis_y.down, axis_x.down)
-    return F.conv2d(x, kernel, stride=stride, padding=common[::-1], groups=x.shape[1])
+    with torch.autocast(x.device.type, enabled=False):  # the type of x stands
+        return F.conv2d(x, kernel, stride=stride, padding=common[::-1], groups=x.shape[1])
 
 
 class _Term(NamedTuple):

@@ -1,10 +1,8 @@
 """Which calls the compiled paths take, and that threads do not change the answer."""
 
-import pytest
 import torch
 
 from custom_ops import filtered_lrelu, upfirdn2d
-from custom_ops.cpu_upfirdn2d import upfirdn2d_cpu
 
 
 def test_the_number_of_threads_does_not_change_a_bit():
@@ -20,26 +18,6 @@ def test_the_number_of_threads_does_not_change_a_bit():
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(y, results[i % 2]) for i, y in enumerate(results))
-
-
-@pytest.mark.parametrize("shape", [(4,), (3, 5)])
-def test_torch_library_accepts_upfirdn2d(shape):
-    x = torch.randn(2, 17, 9, 8).contiguous(memory_format=torch.channels_last).requires_grad_()
-    rest = torch.rand(shape), [2, 1], [1, 3], [3, 2, 4, 3], [9, 8], False, 1.5
-    y = upfirdn2d_cpu(x, *rest, False)
-    dy = torch.randn_like(y).detach().requires_grad_()
-    quick = ("test_schema", "test_autograd_registration", "test_faketensor")
-    torch.library.opcheck(upfirdn2d_cpu, (x, *rest, False), test_utils=quick)
-    torch.library.opcheck(upfirdn2d_cpu, (dy, *rest, True), test_utils=quick)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("adjoint", [False, True])
-def test_torch_library_compiles_upfirdn2d_with_dynamic_shapes(adjoint):
-    x = torch.randn(2, 17, 9, 8).contiguous(memory_format=torch.channels_last).requires_grad_()
-    args = torch.rand(3, 5), [2, 1], [1, 1], [3, 2, 4, 3], [9, 8], False, 1.5
-    x = upfirdn2d_cpu(x, *args, False).detach().requires_grad_() if adjoint else x
-    torch.library.opcheck(upfirdn2d_cpu, (x, *args, adjoint))
 
 
 def test_auto_takes_the_compiled_path_where_it_is_faster():

@@ -118,37 +118,6 @@ def test_frozen_inputs_need_no_gradient():
     assert _error(b.grad, expected.grad) <= 1e-6
 
 
-QUICK = ("test_schema", "test_autograd_registration", "test_faketensor")
-ALL = (*QUICK, "test_aot_dispatch_dynamic")
-
-
-@pytest.mark.parametrize("utils", [QUICK, pytest.param(ALL, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("save", [True, False])
-def test_torch_library_accepts_the_operators(save, utils):
-    from custom_ops.cpu_filtered_lrelu import filtered_lrelu_cpu, masked_filter_cpu
-
-    x = torch.randn(2, 17, 9, 8).contiguous(memory_format=torch.channels_last)
-    b, fu, fd = torch.randn(17), torch.rand(12), torch.rand(12)
-    x.requires_grad_(save), b.requires_grad_(save)
-    args = (x, b, fu, fd, 2, 2, [9, 8, 9, 8], 1.4, 0.2, 0.7, False, save)
-    torch.library.opcheck(filtered_lrelu_cpu, args, test_utils=utils)
-    if save:
-        y, mask = filtered_lrelu_cpu(*args)
-        rest = (mask, fu, fd, 2, 2, [9, 8, 9, 8], [9, 8], 1.4, 0.2, False)
-        dy = torch.randn_like(y).detach().requires_grad_()
-        torch.library.opcheck(masked_filter_cpu, (dy, None, *rest, True), test_utils=utils)
-        torch.library.opcheck(masked_filter_cpu, (x, b, *rest, False), test_utils=utils)
-
-
-def test_compiles_into_one_graph():
-    case = _standard(channels=3)
-    x = case.pop("x").requires_grad_()
-    function = lambda x: filtered_lrelu(x, impl="cpu", **case).square().sum()  # noqa: E731
-    compiled = torch.compile(function, backend="aot_eager", fullgraph=True)
-    (expected,) = torch.autograd.grad(function(x), x)
-    assert torch.equal(torch.autograd.grad(compiled(x), x)[0], expected)
-
-
 @pytest.mark.parametrize(
     "kwargs, code",
     [
