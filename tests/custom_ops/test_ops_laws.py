@@ -5,19 +5,20 @@ from typing import Any
 
 import pytest
 import torch
+from gradient_oracle import RECTIFIERS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ops_oracle import random_case, random_resampling, with_matrices
+from ops_oracle import random_activation, random_case, random_resampling, with_matrices
 from torch import Tensor
 from torch.nn import functional as F
 
 from custom_ops import bias_act, filtered_lrelu, upfirdn2d
 
 SEEDS = st.integers(0, 10**9)
-ACTS = ("linear", "relu", "lrelu", "tanh", "sigmoid", "softplus", "swish")
 CHANNELS = (1, 3, 16, 17)
 TIGHT = {"ref": (torch.float64, 1e-10), "cpu": (torch.float32, 1e-5)}
 BOTH = pytest.mark.parametrize("impl", ["ref", "cpu"])
+BIAS_ACT = pytest.mark.parametrize("impl", ["ref"])
 
 
 def _examples(count: int) -> Callable[[Any], Any]:
@@ -81,6 +82,24 @@ def _check_upfirdn2d(seed: int, impl: str) -> None:
     assert torch.equal(op(x[:, channels]), y[:, channels])
     # `down` zeros in front move the signal by `down` samples and the result by `up`
     _assert_same(op(F.pad(x, [down[0], 0, down[1], 0]))[:, :, up[1] :, up[0] :], y, tolerance)
+    _check_arguments(x, y.detach(), impl, case)
+
+
+def _check_arguments(x: Tensor, y: Tensor, impl: str, case: dict[str, Any]) -> None:
+    """What follows for upfirdn2d from another way to give the same arguments."""
+    tolerance, f, up = TIGHT[impl][1], case["f"], case["up"]
+    op = lambda x=x, **k: upfirdn2d(x, impl=impl, **{**case, **k})  # noqa: E731
+    flipped = op(f=f.flip(list(range(f.ndim))), flip_filter=not case["flip_filter"])
+    _assert_same(flipped, y, tolerance)
+    _assert_same(op(f=_matrix(f)), y, tolerance)
+    _assert_same(op(gain=-2 * case["gain"]), -2 * y, tolerance)
+    ends = [p - 2 * up[i // 2] for i, p in enumerate(case["padding"])]  # these crop two samples
+    _assert_same(op(F.pad(x, [2] * 4), padding=ends), y, tolerance)
+    lead, taps = int(x.shape[2] % 3), int(x.shape[2] % 3 + x.shape[3] % 3 + 1)
+    delta = torch.eye(taps)[lead]
+    pad = [lead, taps - 1 - lead] if case["flip_filter"] else [taps - 1 - lead, lead]
+    alone = {"f": delta, "padding": pad * 2, "gain": 1.0}
+    assert torch.equal(op(op(**alone, down=1), **alone, up=1, down=up), x)
 
 
 def _check_filtered_lrelu(seed: int, impl: str) -> None:
@@ -95,6 +114,7 @@ def _check_filtered_lrelu(seed: int, impl: str) -> None:
         y = op(x)
     except ValueError:
         return  # a crop larger than the signal
+    assert y.shape == (*x.shape[:2], *_filtered_size(x, **case))
     _check_samples(op, x)
     channels = torch.arange(x.shape[1]).flip(0)
     _assert_same(op(x[:, channels], b=b[channels]), y[:, channels], 0)
@@ -106,34 +126,64 @@ def _check_filtered_lrelu(seed: int, impl: str) -> None:
     # Euler: a function of degree one is its derivative along its argument
     _assert_equal_inner((free.detach(), u), (x, dx, b, db), tolerance)
     up, down = case["up"], case["down"]
-    moved = op(F.pad(x, [down, 0, down, 0]), b=None)[:, :, up:, up:]
-    _assert_same(moved, op(x, b=None), tolerance)
+    bare = op(x, b=None)
+    _assert_same(op(F.pad(x, [down, 0, down, 0]), b=None)[:, :, up:, up:], bare, tolerance)
+    cropped = [p - 2 * up for p in case["padding"]]
+    _assert_same(op(F.pad(x, [2] * 4), b=None, padding=cropped), bare, tolerance)
+    linear = {"b": None, "clamp": None, "slope": 1.0}
+    v = x.flip(3).roll(1, 2)
+    expected = 2 * op(x, **linear) - 3 * op(v, **linear)
+    _assert_same(op(2 * x - 3 * v, **linear), expected, tolerance)
+    matrices = {name: _matrix(case[name]) for name in ("fu", "fd")}
+    _assert_same(op(x, **matrices), y, tolerance)
+
+
+def _matrix(f: Tensor | None) -> Tensor | None:
+    return f if f is None or f.ndim == 2 else torch.outer(f.double(), f.double())
+
+
+def _filtered_size(x: Tensor, fu: Any, fd: Any, up: int, down: int, **case: Any) -> list[int]:
+    """[H, W] of the result."""
+    size = []
+    for axis, ends in ((0, case["padding"][2:]), (1, case["padding"][:2])):
+        taps_up, taps_down = (1 if f is None else f.shape[axis % f.ndim] for f in (fu, fd))
+        size.append((x.shape[2 + axis] * up + sum(ends) - taps_up + 1 - taps_down) // down + 1)
+    return size
 
 
 def _check_bias_act(seed: int, impl: str) -> None:
-    draw = torch.Generator().manual_seed(seed)
-    number = lambda low, high: int(torch.randint(low, high, (), generator=draw))  # noqa: E731
-    act, shape = ACTS[number(0, 7)], [number(1, 5) for _ in range(number(2, 5))]
-    dim = number(1, len(shape))
-    x = torch.randn(shape, dtype=torch.float64, generator=draw).requires_grad_()
-    b = torch.randn(shape[dim], dtype=torch.float64, generator=draw).requires_grad_()
-    gain, clamp = (0.5, None, 3.0)[number(0, 3)], (None, 0.4)[number(0, 2)]
-    op = lambda x, b=b, clamp=clamp: bias_act(  # noqa: E731
-        x, b, dim, act, gain=gain, clamp=clamp, impl=impl
+    dtype, tolerance = TIGHT[impl]
+    case = random_activation(seed)
+    x, b, dim, clamp = case.pop("x").to(dtype), case.pop("b").to(dtype), case["dim"], case["clamp"]
+    op = lambda x, b=b, **k: bias_act(  # noqa: E731
+        x, b, impl=impl if x.numel() else "ref", **{**case, **k}
     )
-    y = op(x)
-    _check_samples(lambda x: op(x, b=b.detach()), x.detach(), 1e-14)
-    assert y.shape == x.shape and (clamp is None or float(y.detach().abs().max()) <= clamp)
-    moved = b.detach().view([-1 if i == dim else 1 for i in range(x.ndim)])
-    _assert_same(op(x + moved, b=None), y, 1e-12)  # a bias is a shift
+    leaves = x.clone().requires_grad_(), b.clone().requires_grad_()
+    y = op(*leaves)
+    is_rectifier = case["act"] in RECTIFIERS
+    if dim % x.ndim > 0:
+        _check_samples(op, x, 0 if is_rectifier else tolerance)
+    assert y.shape == x.shape
+    moved = x + b.view([-1 if i == dim % x.ndim else 1 for i in range(x.ndim)])
+    _assert_same(op(moved, b=None), y, tolerance)  # a bias is a shift
     if clamp is not None:
-        _assert_same(op(x, clamp=None).clamp(-clamp, clamp), y, 0)
-    u = torch.linspace(-1, 2, y.numel(), dtype=x.dtype).view(y.shape).cos()
-    dx, db = torch.autograd.grad(y, (x, b), u)
-    _assert_same(dx.sum([i for i in range(x.ndim) if i != dim]), db, 1e-12)
-    if act == "linear" and clamp is None:
-        _assert_same(op(2 * x, b=2 * b), 2 * y, 1e-12)
-        _assert_equal_inner((op(x, b=None), u), (x, dx), 1e-10)
+        bound = torch.tensor(clamp, dtype=dtype)
+        assert torch.equal(op(x, clamp=None).clamp(-bound, bound), y)
+    gain = op(x, clamp=None, gain=1.0)
+    _assert_same(op(x, clamp=None, gain=-2.0), -2 * gain, tolerance)
+    order = torch.arange(b.numel()).flip(0)
+    _assert_same(op(x.index_select(dim, order), b=b[order]), y.index_select(dim, order), tolerance)
+    u = torch.linspace(-1, 2, y.numel(), dtype=dtype).view(y.shape).cos()
+    dx, db = torch.autograd.grad(y, leaves, u)
+    summed = dx.sum([i for i in range(x.ndim) if i != dim % x.ndim]) if x.ndim > 1 else dx
+    assert (summed - db).abs().max() <= tolerance * dx.abs().sum().clamp_min(1e-6)
+    if is_rectifier and clamp is None:
+        _assert_same(op(3 * x, b=3 * b), 3 * y, tolerance)
+        _assert_equal_inner((y, u), (x, dx, b, db), tolerance)  # Euler, as above
+    if case["act"] == "linear" and clamp is None:
+        _assert_same(
+            op(x - 3 * x.flip(0), b=None), op(x, b=None) - 3 * op(x, b=None).flip(0), tolerance
+        )
 
 
 @BOTH
@@ -150,10 +200,11 @@ def test_filtered_lrelu(seed, impl):
     _check_filtered_lrelu(seed, impl)
 
 
+@BIAS_ACT
 @_examples(100)
 @given(seed=SEEDS)
-def test_bias_act(seed):
-    _check_bias_act(seed, "ref")
+def test_bias_act(seed, impl):
+    _check_bias_act(seed, impl)
 
 
 @pytest.mark.slow
@@ -173,7 +224,8 @@ def test_filtered_lrelu_on_many_calls(seed, impl):
 
 
 @pytest.mark.slow
+@BIAS_ACT
 @_examples(2000)
 @given(seed=SEEDS)
-def test_bias_act_on_many_calls(seed):
-    _check_bias_act(seed, "ref")
+def test_bias_act_on_many_calls(seed, impl):
+    _check_bias_act(seed, impl)
