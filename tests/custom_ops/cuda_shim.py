@@ -1,10 +1,12 @@
 """The CUDA kernels on the CPU: g++ compiles their source with the other half of platform.h.
 
 Import the fixture `shim` into a test module to have the public functions run on CPU tensors.
+SHIM_FLAGS in the environment are more options for g++.
 """
 
 import ctypes
 import hashlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -23,6 +25,7 @@ FLAGS = [
     "-shared",
     "-ffp-contract=fast",
     "-Wall",
+    *os.environ.get("SHIM_FLAGS", "").split(),
 ]
 ENTRY = """
 extern "C" void run_{index}(const Call* call, unsigned blocks, unsigned bytes, bool backwards) {{
@@ -35,8 +38,8 @@ extern "C" void run_{index}(const Call* call, unsigned blocks, unsigned bytes, b
 class Shim:
     """Stands in for `cuda_build.launch`; builds instances when they are first used."""
 
-    def __init__(self, folder: Path, flags: tuple[str, ...] = ()) -> None:
-        self.folder, self.flags = folder, flags
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.backwards = False
         self.used: list[tuple[str, str]] = []
         self._entries: dict[tuple[str, str], ctypes._CFuncPtr] = {}
@@ -46,7 +49,7 @@ class Shim:
         text += "".join(ENTRY.format(index=i, name=name) for i, name in enumerate(names))
         stem = self.folder / f"shim-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         stem.with_suffix(".cpp").write_text(text)
-        command = ["g++", *FLAGS, *self.flags, f"-I{cuda_build.SOURCES}", f"{stem}.cpp"]
+        command = ["g++", *FLAGS, f"-I{cuda_build.SOURCES}", f"{stem}.cpp"]
         subprocess.run([*command, "-o", f"{stem}.so"], check=True, timeout=100)
         library = ctypes.CDLL(f"{stem}.so")
         for i, name in enumerate(names):
