@@ -199,13 +199,21 @@ def test_every_instruction_set_gives_the_same_answer(fresh, monkeypatch, march, 
         pytest.skip("this processor has no AVX-512")
     monkeypatch.setattr(build, "FLAGS", [f.replace("native", march) for f in build.FLAGS])
     f = torch.arange(1, 13) / 78
-    for up, down, channels, clamp in ((2, 2, 20, 0.3), (4, 2, 16, None), (1, 4, 3, 0.1)):
+    g = torch.outer(f, f) + torch.eye(12) / 99  # a matrix, not an outer product
+    for up, down, channels, clamp, fu, fd in (
+        (2, 2, 20, 0.3, f, f),
+        (4, 2, 16, None, f, f),
+        (1, 4, 3, 0.1, f, f),
+        (2, 2, 20, 0.3, f, g),
+        (1, 1, 17, None, g, g),
+        (4, 3, 3, 0.1, g, g),
+    ):
         generator = torch.Generator().manual_seed(0)
         x = torch.randn(2, channels, 9, 11, generator=generator).to(dtype)
         results = []
         for v, impl in ((x.double(), "ref"), (x, "cpu")):
             v = v.requires_grad_()
-            y = filtered_lrelu(v, f, f, None, up, down, 14, clamp=clamp, impl=impl)
+            y = filtered_lrelu(v, fu, fd, None, up, down, 14, clamp=clamp, impl=impl)
             probe = torch.linspace(-1, 1, y.numel()).view(y.shape).to(dtype)
             results.append((y.detach(), torch.autograd.grad(y, v, probe.to(y.dtype))[0]))
         for expected, actual in zip(*results, strict=True):
