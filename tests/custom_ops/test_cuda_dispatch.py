@@ -141,7 +141,7 @@ def test_without_the_kernels_ref_answers_after_one_warning(monkeypatch, caplog, 
     _raises(lambda: call(X), "torch sees no CUDA device", "E-OPS-BUILD")
 
 
-@pytest.mark.parametrize("wish", ["", "cuda"])
+@pytest.mark.parametrize("wish", ["", pytest.param("cuda", marks=pytest.mark.slow)])
 def test_whether_the_kernels_are_there_is_a_constant_for_torch_compile(shim, monkeypatch, wish):  # noqa: F811
     monkeypatch.setenv("IRODORI_OPS", wish)
     monkeypatch.setattr(cuda_build, "is_available", IS_AVAILABLE)  # not the shim's
@@ -152,7 +152,14 @@ def test_whether_the_kernels_are_there_is_a_constant_for_torch_compile(shim, mon
     assert torch.equal(compiled(X), upfirdn2d(X, F, impl="cuda")) and len(shim.used) == 2
 
 
-@every_operation
+@pytest.mark.parametrize(
+    "call",
+    [
+        CALLS["filtered_lrelu"],
+        pytest.param(CALLS["upfirdn2d"], marks=pytest.mark.slow),
+        pytest.param(CALLS["bias_act"], marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("dynamic", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_compiles_into_one_graph(shim, call, dynamic):  # noqa: F811
     def function(x: Tensor) -> Tensor:

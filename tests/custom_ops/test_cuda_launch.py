@@ -66,9 +66,9 @@ class Driver:
         assert (ones, stream, extra) == ([1, 1, 256, 1, 1], STREAM, 0) and self.context
         assert shared_bytes <= cuda_plan.SHARED_LIMIT
         _, source, name = next(k for k, v in cuda_build._functions.items() if v is f)
-        self.shim.build(source, [name])
         call = ctypes.cast(address, ctypes.POINTER(ctypes.c_void_p))[0]
-        self.shim._entries[source, name](ctypes.c_void_p(call), blocks, shared_bytes, False)
+        structure = (ctypes.c_char * 0).from_address(call)
+        self.shim.launch(source, name, structure, blocks, shared_bytes, X.device)
         return self._answer("cuLaunchKernel")
 
 
