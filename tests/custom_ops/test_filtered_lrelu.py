@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from custom_ops import OpsError, filtered_lrelu
+from custom_ops.cpu_filtered_lrelu import filtered_lrelu_cpu
 
 
 def _error(actual: Tensor, expected: Tensor) -> float:
@@ -106,6 +107,19 @@ def test_inputs_are_not_changed():
     _run(x, b, None, impl="cpu", **case)
     after = {"x": x, "b": b, **case}
     assert all(torch.equal(after[k], v) for k, v in before.items())
+
+
+@pytest.mark.parametrize("save, taps", [(True, 12), (True, 1), (False, 12)])
+def test_whatever_memory_held_before_answer_and_mask_are_the_same(monkeypatch, save, taps):
+    empty, case = torch.empty, _standard()
+    case["fd"] = case["fd"][:taps]
+    args = [case[name] for name in ("x", "b", "fu", "fd", "up", "down")]
+    rest = [9, 8, 9, 8], 1.4, 0.2, 0.7, False, save
+    results = []
+    for value in (0, 85):
+        monkeypatch.setattr(torch, "empty", lambda *a, v=value, **k: empty(*a, **k).fill_(v))
+        results.append(filtered_lrelu_cpu(*args, *rest))
+    assert all(torch.equal(*pair) for pair in zip(*results, strict=True))
 
 
 def test_frozen_inputs_need_no_gradient():
