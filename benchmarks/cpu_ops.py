@@ -15,7 +15,7 @@ import torch
 from scipy.signal import firwin
 from torch import Tensor
 
-from custom_ops import bias_act, filtered_lrelu, upfirdn2d
+from custom_ops import bias_act, filtered_lrelu, modulate, upfirdn2d
 
 BLUR = torch.tensor([1.0, 3, 3, 1]) / 8
 LOW = torch.from_numpy(firwin(12, 0.4)).float()
@@ -23,12 +23,9 @@ RADIAL = torch.outer(LOW, LOW) + 0.001 * torch.eye(12)
 Case = Callable[[Tensor, str], Tensor]
 
 
-def fused_act(x: Tensor, impl: str) -> Tensor:
-    """A biased leaky ReLU: bias_act, or the compiled filtered_lrelu without filters."""
-    b = x.new_zeros(x.shape[1])
-    if impl == "ref":
-        return bias_act(x, b, act="lrelu", clamp=256.0)
-    return filtered_lrelu(x, b=b, clamp=256.0, impl="cpu")
+def activation(act: str) -> Case:
+    """bias_act with a bias and a clamp."""
+    return lambda x, i: bias_act(x, x.new_zeros(x.shape[1]), act=act, clamp=256.0, impl=i)
 
 
 CASES: dict[str, tuple[tuple[int, int, int], Case]] = {
@@ -43,7 +40,11 @@ CASES: dict[str, tuple[tuple[int, int, int], Case]] = {
         (2, 64, 36),
         lambda x, i: filtered_lrelu(x, LOW, RADIAL, None, 2, 2, 9, clamp=256.0, impl=i),
     ),
-    "bias, lrelu": ((8, 64, 64), fused_act),
+    "bias, lrelu": ((8, 64, 64), activation("lrelu")),
+    "bias, swish": ((8, 64, 64), activation("swish")),
+    "bias, lrelu, 3 ch": ((8, 3, 64), activation("lrelu")),
+    "bias, lrelu, small": ((8, 128, 4), activation("lrelu")),
+    "modulate, pad 1": ((8, 64, 64), lambda x, i: modulate(x, x[:, :, 0, 0].detach(), 1, impl=i)),
 }
 
 

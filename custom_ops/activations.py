@@ -27,3 +27,13 @@ ACTIVATIONS = {
     "softplus": Activation(lambda x, alpha: F.softplus(x), 0.0, 1.0),
     "swish": Activation(lambda x, alpha: F.silu(x), 0.0, sqrt(2)),
 }
+PIECEWISE_LINEAR = ("linear", "relu", "lrelu")
+
+
+def activate(u: Tensor, act: str, alpha: float, gain: float, clamp: float | None) -> Tensor:
+    """`clip(gain act(u), -clamp, clamp)` in plain torch."""
+    u = ACTIVATIONS[act].function(u, alpha)
+    if gain != 1:
+        u = u * gain
+    # hardtanh is a clamp whose backward is one pass instead of five
+    return u if clamp is None else F.hardtanh(u, -clamp, clamp)

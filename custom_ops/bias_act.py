@@ -1,17 +1,20 @@
 """Bias, activation, gain, clamp."""
 
-from collections.abc import Callable
+from math import nan
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from custom_ops.activations import ACTIVATIONS
+from custom_ops.activations import ACTIVATIONS, activate
+from custom_ops.cpu_bias_act import bias_act_cpu
+from custom_ops.cpu_kernels import describe_gap
 from custom_ops.cuda_bias_act import bias_act_cuda, describe_bias_act_gap
 from custom_ops.dispatch import choose_path
 from custom_ops.errors import OpsError
 
-_GAPS = {"cuda": describe_bias_act_gap}
+# elements; below, calling takes longer than computing (benchmarks/cpu_ops.py)
+WORTH_COMPILING = 2**16
 
 
 def bias_act(
@@ -36,7 +39,7 @@ def bias_act(
         alpha: slope of 'lrelu' for negative values; None is 0.2.
         gain: None is sqrt(2) for 'relu', 'lrelu' and 'swish', and 1 for the others.
         clamp: bound >= 0 on the absolute result, or None for no bound.
-        impl: 'auto', 'ref' or 'cuda'.
+        impl: 'auto', 'ref', 'cpu' or 'cuda'.
 
     Returns:
         Tensor like `x`.
@@ -48,9 +51,9 @@ def bias_act(
     chosen = ACTIVATIONS[act]
     alpha = chosen.alpha if alpha is None else alpha
     gain = chosen.gain if gain is None else gain
-    if choose_path("bias_act", impl, _GAPS, (x, b)) == "cuda":
-        return bias_act_cuda(x, b, dim, act, alpha, gain, clamp)
-    return _bias_act_ref(x, b, dim, chosen.function, alpha, gain, clamp)
+    path = choose_path("bias_act", impl, _GAPS, (x, b), x.numel() >= WORTH_COMPILING)
+    function = {"ref": _ref, "cpu": _cpu, "cuda": bias_act_cuda}[path]
+    return function(x, b, dim, act, alpha, gain, clamp)
 
 
 def _check(x: Tensor, b: Tensor | None, dim: int, act: str, clamp: float | None) -> None:
@@ -66,11 +69,18 @@ def _check(x: Tensor, b: Tensor | None, dim: int, act: str, clamp: float | None)
         raise OpsError("E-OPS-ARG", f"bias_act: clamp={clamp} is negative. Give a bound >= 0.")
 
 
-def _bias_act_ref(
+def _describe_cpu_gap(x: Tensor, b: Tensor | None) -> str:
+    return describe_gap((x,) if b is None else (x, b), (), ())
+
+
+_GAPS = {"cpu": _describe_cpu_gap, "cuda": describe_bias_act_gap}
+
+
+def _ref(
     x: Tensor,
     b: Tensor | None,
     dim: int,
-    function: Callable[[Tensor, float], Tensor],
+    act: str,
     alpha: float,
     gain: float,
     clamp: float | None,
@@ -82,8 +92,9 @@ def _bias_act_ref(
         shape = [1] * x.ndim
         shape[dim] = -1
         x = x + b.reshape(shape).to(x.dtype)
-    x = function(x, alpha)
-    if gain != 1:
-        x = x * gain
-    # hardtanh is a clamp whose backward is one pass instead of five
-    return (x if clamp is None else F.hardtanh(x, -clamp, clamp)).to(dtype)
+    return activate(x, act, alpha, gain, clamp).to(dtype)
+
+
+def _cpu(x: Tensor, b: Tensor | None, dim: int, *args: Any) -> Tensor:
+    *rest, clamp = args
+    return bias_act_cpu(x, b, dim % max(x.ndim, 1), *rest, nan if clamp is None else clamp)

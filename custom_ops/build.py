@@ -104,7 +104,7 @@ def _load_or_build() -> ctypes.CDLL:
     if not sys.platform.startswith("linux"):
         raise OSError(f"not built on {sys.platform}")
     compiler = _find_compiler()
-    name = f"filtered_lrelu-{_digest(compiler)}.so"
+    name = f"kernels-{_digest(compiler)}.so"
     try:
         folder = cache_folder()
     except OSError as error:
@@ -221,19 +221,19 @@ def _build(path: Path, compiler: str) -> None:
 
 
 def _run_ninja(folder: Path, compiler: str) -> None:
-    source = SOURCES / "filtered_lrelu.cpp"
-    steps = {
-        "compile": [compiler, *FLAGS, "-c", str(source), "-o", "kernels.o"],
-        "link": [compiler, "-shared", "kernels.o", *_link_flags(), "-o", "kernels.so"],
-    }
+    objects = {f"{path.stem}.o": path for path in sorted(SOURCES.glob("*.cpp"))}
+    compile_one = [compiler, *FLAGS, "-c"]
+    link = [compiler, "-shared", *objects, *_link_flags(), "-o", "kernels.so"]
     ninja = _find_ninja()
     if ninja is None:
-        for command in steps.values():
-            _run(command, folder)
-        return
-    rules = [f"rule {rule}\n command = {_quote(command)}\n" for rule, command in steps.items()]
-    edges = "build kernels.o: compile\nbuild kernels.so: link kernels.o\n"
-    (folder / "build.ninja").write_text("".join(rules) + edges)
+        for name, source in objects.items():
+            _run([*compile_one, str(source), "-o", name], folder)
+        return _run(link, folder)
+    rules = f"rule compile\n command = {_quote(compile_one)} $source -o $out\n"
+    rules += f"rule link\n command = {_quote(link)}\nbuild kernels.so: link {' '.join(objects)}\n"
+    for name, source in objects.items():
+        rules += f"build {name}: compile\n source = {_quote([str(source)])}\n"
+    (folder / "build.ninja").write_text(rules)
     _run([ninja, "kernels.so"], folder)
 
 

@@ -1,6 +1,6 @@
 """Call the compiled row filters: sizes of the two axes, the C structures, one function to run them.
 
-The kernel computes `D(act(U(x + b)))` on channels-last pictures, U and D resampling filters; the
+The kernel computes `D(act(U(x s + b)))` on channels-last pictures, U and D resampling filters; the
 operators of `cpu_filtered_lrelu.py` and `cpu_upfirdn2d.py` are made of it.
 """
 
@@ -31,7 +31,7 @@ class _Call(ctypes.Structure):
         ("y", _Axis),
         ("x", _Axis),
         *[(name, ctypes.c_int64) for name in ("batch", "channels", "bf16", "mode", "threads")],
-        *[(name, ctypes.c_void_p) for name in ("input", "bias", "output", "mask", "sums")],
+        *[(name, ctypes.c_void_p) for name in ("input", "bias", "scale", "output", "mask", "sums")],
         *[(name, ctypes.c_int64) for name in ("bands", "up_is_matrix", "down_is_matrix")],
         *[(name, ctypes.c_float) for name in ("gain", "slope", "clamp")],
     ]
@@ -80,14 +80,15 @@ def run_filters(
     mask: Tensor | None = None,
     want_sums: bool = False,
     scalars: tuple[float, float, float] = (1.0, 1.0, -1.0),
+    scale: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the output and, if wanted, its sum per channel (else an empty tensor).
 
     `filters` are the up and the down filter as correlation kernels, [taps] or [h, w]; `scalars` are
-    gain, slope and clamp (negative: none).
+    gain, slope and clamp (negative: none), `scale` a factor [N, C] on x before the bias.
     """
     x = x.contiguous(memory_format=torch.channels_last)
-    b = None if b is None else b.float().contiguous()
+    b, scale = (None if t is None else t.float().contiguous() for t in (b, scale))
     mask = None if mask is None else mask.contiguous()
     y = empty_output(x, plans)
     batch, channels = x.shape[:2]
@@ -95,11 +96,11 @@ def run_filters(
     bands = max(1, min(-(-2 * threads // (batch * blocks)), plans[0].out // 8))
     sums = torch.zeros((batch, blocks, bands, LANES) if want_sums else (0,), dtype=torch.float64)
     pointers = [f.data_ptr() for f in filters]
-    optional = [None if t is None else t.data_ptr() or None for t in (b, mask)]
+    optional = [None if t is None else t.data_ptr() or None for t in (b, scale, mask)]
     call = _Call(
         *[_Axis(*plan, *pointers) for plan in plans],
         *(batch, channels, int(x.dtype == torch.bfloat16), mode, threads),
-        *(x.data_ptr(), optional[0], y.data_ptr(), optional[1], sums.data_ptr() or None),
+        *(x.data_ptr(), *optional[:2], y.data_ptr(), optional[2], sums.data_ptr() or None),
         *(bands, *[int(f.ndim == 2) for f in filters], *scalars),
     )
     if load_library().irodori_filtered_lrelu(ctypes.byref(call)) != 0:
@@ -126,6 +127,6 @@ def describe_gap(
         return f"{x.dtype}"
     if x.numel() == 0:
         return "empty signals"
-    if max(factors) > MAX_FACTOR:
+    if max(factors, default=1) > MAX_FACTOR:
         return f"factors above {MAX_FACTOR}"
     return describe_transforms(signals)

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from custom_ops import cuda_build
+from custom_ops.activations import ACTIVATIONS, PIECEWISE_LINEAR
 from custom_ops.cuda_plan import TYPES, describe_gap
 from custom_ops.errors import OpsError
 
 SOURCE = "bias_act.cu"
-ACTS = ("linear", "relu", "lrelu", "tanh", "sigmoid", "softplus", "swish")  # `Act` of the kernel
-PIECEWISE_LINEAR = ACTS[:3]
+ACTS = tuple(ACTIVATIONS)  # `Act` of the kernel
 MOST_DERIVATIVES = 3
 
 

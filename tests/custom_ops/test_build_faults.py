@@ -97,7 +97,7 @@ def _leave_behind(folder: Path, hours: float) -> list[Path]:
 
 def test_a_build_removes_what_killed_ones_left(cache):
     old, recent = _leave_behind(cache, 1.1), _leave_behind(cache, 0.9)
-    other = cache / "filtered_lrelu-0.so"
+    other = cache / "kernels-0.so"
     other.write_text("")
     os.utime(other, (0, 0))
     assert _works(build.load_library())

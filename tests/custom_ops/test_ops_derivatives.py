@@ -152,7 +152,7 @@ def test_filtered_lrelu_compiled(seed):
     _agree(lambda x, **k: filtered_lrelu(layout(x), **k), case, "cpu")
 
 
-@pytest.mark.parametrize("impl", ["ref"])
+@pytest.mark.parametrize("impl", ["ref", "cpu"])
 @pytest.mark.parametrize("seed", _seeds(8))
 def test_bias_act_in_float32(seed, impl):
     case = random_activation(seed)

@@ -18,7 +18,6 @@ SEEDS = st.integers(0, 10**9)
 CHANNELS = (1, 3, 16, 17)
 TIGHT = {"ref": (torch.float64, 1e-10), "cpu": (torch.float32, 1e-5)}
 BOTH = pytest.mark.parametrize("impl", ["ref", "cpu"])
-BIAS_ACT = pytest.mark.parametrize("impl", ["ref"])
 
 
 def _examples(count: int) -> Callable[[Any], Any]:
@@ -200,7 +199,7 @@ def test_filtered_lrelu(seed, impl):
     _check_filtered_lrelu(seed, impl)
 
 
-@BIAS_ACT
+@BOTH
 @_examples(100)
 @given(seed=SEEDS)
 def test_bias_act(seed, impl):
@@ -224,7 +223,7 @@ def test_filtered_lrelu_on_many_calls(seed, impl):
 
 
 @pytest.mark.slow
-@BIAS_ACT
+@BOTH
 @_examples(2000)
 @given(seed=SEEDS)
 def test_bias_act_on_many_calls(seed, impl):

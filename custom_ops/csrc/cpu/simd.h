@@ -20,13 +20,19 @@ struct bfloat16 {
   uint16_t bits;
 };
 
+// The first `lanes` values; the others are zeros. Memory beyond them is never touched.
 INLINE v16 load(const float* from, int lanes) {
   v16 value = {};
-  if (lanes == kLanes)
+  if (lanes == kLanes) {
     memcpy(&value, from, sizeof value);
-  else
-    for (int i = 0; i < lanes; ++i) value[i] = from[i];
+    return value;
+  }
+#if defined(__AVX512BW__)
+  return (v16)_mm512_maskz_loadu_ps((__mmask16)((1u << lanes) - 1), from);
+#else
+  for (int i = 0; i < lanes; ++i) value[i] = from[i];
   return value;
+#endif
 }
 
 INLINE v16 load(const bfloat16* from, int lanes) {
@@ -34,7 +40,11 @@ INLINE v16 load(const bfloat16* from, int lanes) {
   if (lanes == kLanes)
     memcpy(&bits, from, sizeof bits);
   else
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+    bits = (half16)_mm256_maskz_loadu_epi16((__mmask16)((1u << lanes) - 1), from);
+#else
     for (int i = 0; i < lanes; ++i) bits[i] = from[i].bits;
+#endif
 #if defined(__AVX512F__)  // GCC 12 makes two halves of the line below
   return (v16)((u16)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)bits) << 16);
 #else
@@ -46,7 +56,11 @@ INLINE void store(float* to, v16 value, int lanes) {
   if (lanes == kLanes)
     memcpy(to, &value, sizeof value);
   else
+#if defined(__AVX512BW__)
+    _mm512_mask_storeu_ps(to, (__mmask16)((1u << lanes) - 1), (__m512)value);
+#else
     for (int i = 0; i < lanes; ++i) to[i] = value[i];
+#endif
 }
 
 // Round to nearest, ties to even; a NaN stays a NaN (rounding alone could carry it to infinity).
@@ -65,7 +79,11 @@ INLINE void store(bfloat16* to, v16 value, int lanes) {
   if (lanes == kLanes)
     memcpy(to, &out, sizeof out);
   else
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+    _mm256_mask_storeu_epi16(to, (__mmask16)((1u << lanes) - 1), (__m256i)out);
+#else
     for (int i = 0; i < lanes; ++i) to[i].bits = out[i];
+#endif
 }
 
 // One truth value per lane: a mask register where there is one, else a vector of 0 and -1. Two of
