@@ -79,6 +79,20 @@ def check_bias(op: str, x: Tensor, b: Tensor | None) -> None:
         raise OpsError("E-OPS-ARG", f"{op}: {what}. Give one bias per channel.")
 
 
+def check_scale(op: str, x: Tensor, scale: Tensor | None) -> None:
+    """Raise OpsError unless `scale` is None or holds one number per sample and channel of `x`."""
+    if scale is not None and scale.shape != x.shape[:2]:
+        what = f"scale of shape {list(scale.shape)} does not fit x {list(x.shape)}"
+        raise OpsError("E-OPS-ARG", f"{op}: {what}. Give one factor per sample and channel.")
+
+
+def check_padding(op: str, padding: int) -> None:
+    """Raise OpsError unless `padding` is a whole number >= 0."""
+    if not isinstance(padding, int) or padding < 0:
+        what = f"padding={padding!r}"
+        raise OpsError("E-OPS-ARG", f"{op}: {what}. Give a whole number >= 0.")
+
+
 def check_clamp(op: str, clamp: float | None) -> None:
     """Raise OpsError unless `clamp` is None or a bound >= 0."""
     if clamp is not None and not clamp >= 0:

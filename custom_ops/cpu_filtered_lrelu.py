@@ -8,6 +8,7 @@ from torch import Tensor
 
 from custom_ops.axis_plan import FORWARD, FORWARD_SAVE, MASKED, Plans, transpose
 from custom_ops.cpu_kernels import correlation, empty_mask, empty_output, plan_axes, run_filters
+from custom_ops.cpu_modulate import modulate_grad_cpu
 from custom_ops.masked_pair import register_derivatives
 
 
@@ -25,13 +26,14 @@ def filtered_lrelu_cpu(
     clamp: float,
     flip: bool,
     save: bool,
+    scale: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Forward pass; `clamp < 0` is none; `save` keeps the mask that a derivative needs."""
     plans = _plans(x.shape[2:], fu, fd, up, down, padding)
     mask = empty_mask(x, plans, save)
     filters = correlation(fu, flip, up), correlation(fd, flip)
     mode = FORWARD_SAVE if save else FORWARD
-    y, _ = run_filters(x, b, plans, filters, mode, mask, False, (gain, slope, clamp))
+    y, _ = run_filters(x, b, plans, filters, mode, mask, False, (gain, slope, clamp), scale)
     return y, mask
 
 
@@ -76,7 +78,7 @@ def _(
     x: Tensor, b: Any, fu: Tensor, fd: Tensor, up: int, down: int, padding: Any, *rest: Any
 ) -> Any:
     plans = _plans(x.shape[2:], fu, fd, up, down, padding)
-    return empty_output(x, plans), empty_mask(x, plans, rest[-1])
+    return empty_output(x, plans), empty_mask(x, plans, rest[-2])
 
 
 @masked_filter_cpu.register_fake
@@ -89,4 +91,4 @@ def _(
     return empty_output(x, plans), sums
 
 
-register_derivatives(filtered_lrelu_cpu, masked_filter_cpu)
+register_derivatives(filtered_lrelu_cpu, masked_filter_cpu, modulate_grad_cpu)

@@ -11,6 +11,7 @@ from custom_ops.arguments import (
     check_bias,
     check_clamp,
     check_filter,
+    check_scale,
     check_signal,
     make_axis,
     parse_padding,
@@ -21,6 +22,7 @@ from custom_ops.cpu_kernels import describe_gap
 from custom_ops.cuda_kernels import describe_filtered_lrelu_gap, filtered_lrelu_cuda
 from custom_ops.dispatch import choose_path
 from custom_ops.errors import OpsError
+from custom_ops.modulate import modulate
 from custom_ops.upfirdn2d import upfirdn2d
 
 
@@ -37,13 +39,14 @@ def filtered_lrelu(
     clamp: float | None = None,
     flip_filter: bool = False,
     impl: str = "auto",
+    scale: Tensor | None = None,
 ) -> Tensor:
-    """Return `D(clip(gain lrelu(U(x + b)), -clamp, clamp))`, U and D resampling filters.
+    """Return `D(clip(gain lrelu(U(x scale + b)), -clamp, clamp))`, U and D resampling filters.
 
     `U = upfirdn2d(., fu, up, padding, gain=up^2)`, `D = upfirdn2d(., fd, down)`: the filtered
-    nonlinearity of Karras et al. 2021, section 3.2. Derivatives to `x` and `b` of every order are
-    exact on every path. Arithmetic of 16-bit signals is in float32. The filters of 'cpu' work in
-    channels-last and those of 'cuda' in NCHW: they copy other layouts, and answer in their own.
+    nonlinearity of Karras et al. 2021, section 3.2. Derivatives to `x`, `b` and `scale` of every
+    order are exact on every path. Arithmetic of 16-bit signals is in float32. The filters of 'cpu'
+    work in channels-last and those of 'cuda' in NCHW: they copy other layouts, answer in their own.
 
     Args:
         x: signal [N, C, H, W], floating.
@@ -55,15 +58,20 @@ def filtered_lrelu(
         clamp: bound >= 0 on the absolute value after the gain, or None.
         flip_filter: True correlates instead of convolving.
         impl: 'auto', 'ref', 'cpu' or 'cuda'.
+        scale: factors [N, C] (the demodulation of a modulated convolution), or None.
 
     Returns: [N, C, H_out, W_out], type of `x`. Raises: OpsError, wrong arguments or path.
     """
     check_signal("filtered_lrelu", x)
+    check_scale("filtered_lrelu", x, scale)
     pad = _check(x, fu, fd, b, up, down, padding, clamp)
     args = (x, fu, fd, b, up, down, pad, gain, slope, clamp, flip_filter)
     filters = fu is not None or fd is not None or max(up, down) > 1  # else `ref` is as fast
     path = choose_path("filtered_lrelu", impl, _GAPS, args[:7], is_worth=filters)
-    return {"ref": _ref, "cpu": _cpu, "cuda": filtered_lrelu_cuda}[path](*args)
+    if path == "cpu":
+        return _cpu(*args, scale)
+    x = x if scale is None else modulate(x, scale, impl="ref")
+    return (_ref if path == "ref" else filtered_lrelu_cuda)(x, *args[1:])
 
 
 def _check(
@@ -115,15 +123,16 @@ def _cpu(
     slope: float,
     clamp: float | None,
     flip_filter: bool,
+    scale: Tensor | None,
 ) -> Tensor:
     identity = torch.ones(1)
     fu, fd = identity if fu is None else fu, identity if fd is None else fd
-    bias = None if b is None else b.float()
-    grad = x.requires_grad or (b is not None and b.requires_grad)
+    bias, scale = (None if t is None else t.float() for t in (b, scale))
+    grad = any(t is not None and t.requires_grad for t in (x, b, scale))
     bound = -1.0 if clamp is None else clamp
     save = grad and torch.is_grad_enabled()
-    y, _ = filtered_lrelu_cpu(x, bias, fu, fd, up, down, pad, gain, slope, bound, flip_filter, save)
-    return y
+    args = fu, fd, up, down, pad, gain, slope, bound, flip_filter, save, scale
+    return filtered_lrelu_cpu(x, bias, *args)[0]
 
 
 def _ref(

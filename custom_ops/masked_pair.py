@@ -12,19 +12,25 @@ from typing import Any
 from torch import Tensor
 
 
-def register_derivatives(forward: Any, masked: Any) -> None:
+def register_derivatives(forward: Any, masked: Any, modulate_grad: Any = None) -> None:
     """Make the two custom operators differentiable.
 
     Args:
-        forward: `(x, b, fu, fd, up, down, padding, gain, slope, clamp, flip, save)`.
+        forward: `(x, b, fu, fd, up, down, padding, gain, slope, clamp, flip, save)`, and `scale`
+            if `modulate_grad` is given: factors on x before the bias.
         masked: `(x, b, mask, fu, fd, up, down, padding, size, gain, slope, flip, adjoint)`.
+        modulate_grad: `(dy, x, scale, padding)`, the derivatives of `x scale` to both.
     """
 
     def forward_backward(ctx: Any, dy: Tensor, _: Any) -> tuple[Tensor | None, ...]:
         if not ctx.saved:
             raise RuntimeError("filtered_lrelu: save=False keeps nothing to differentiate")
-        dx, db = masked(dy, None, *ctx.saved_tensors, *ctx.args, True)
-        return dx, db if ctx.has_bias else None, *[None] * 10
+        mask, fu, fd, *scaled = ctx.saved_tensors
+        dx, db = masked(dy, None, mask, fu, fd, *ctx.args, True)
+        dscale = [None] if modulate_grad else []
+        if scaled:
+            dx, *dscale = modulate_grad(dx, *scaled, 0)
+        return dx, db if ctx.has_bias else None, *[None] * 10, *dscale
 
     def masked_backward(ctx: Any, dy: Tensor, dsums: Tensor) -> tuple[Tensor | None, ...]:
         dx, db = masked(dy, dsums, *ctx.saved_tensors, *ctx.args, not ctx.adjoint)
@@ -35,8 +41,9 @@ def register_derivatives(forward: Any, masked: Any) -> None:
 
 
 def _save_forward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    x, b, fu, fd, up, down, padding, gain, slope, _, flip, save = inputs
-    ctx.save_for_backward(output[1], fu, fd)
+    x, b, fu, fd, up, down, padding, gain, slope, _, flip, save, *scale = inputs
+    scaled = [] if not scale or scale[0] is None else [x, scale[0]]
+    ctx.save_for_backward(output[1], fu, fd, *scaled)
     ctx.mark_non_differentiable(output[1])
     ctx.has_bias, ctx.saved = b is not None, save
     ctx.args = up, down, padding, list(x.shape[2:]), gain, slope, flip

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from custom_ops import filtered_lrelu
+from custom_ops import filtered_lrelu, modulate
 from stylegan.filters import LayerGeometry, PlanEntry
 
 EPSILON = 1e-8
@@ -46,21 +46,9 @@ def style_affine(w_dim: int, channels: int) -> Linear:
     return affine
 
 
-def full_conv2d(x: Tensor, weight: Tensor) -> Tensor:
-    """Convolve with padding k - 1, so that every sample that sees the signal is kept.
-
-    Half of the padding is made explicit: oneDNN's weight gradient is 2 to 4 times slower at
-    padding 2 than at padding 1.
-    """
-    padding = weight.shape[-1] - 1
-    if padding == 2:
-        x, padding = F.pad(x, [1, 1, 1, 1]), 1
-    return F.conv2d(x, weight, padding=padding)
-
-
 def modulated_conv2d(
     x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bool = True, input_gain: Tensor
-) -> Tensor:
+) -> tuple[Tensor, Tensor | None]:
     """Convolve with per-sample scaled input channels (Karras et al. 2020, section 2.2).
 
     The grouped form convolves sample n with `W'[o, i] = W[o, i] s[n, i] d[n, o]`. Scaling the
@@ -75,7 +63,8 @@ def modulated_conv2d(
         input_gain: scalar applied to the input after demodulation is computed.
 
     Returns:
-        `[N, O, H + k - 1, W + k - 1]` of the type of `x`.
+        `[N, O, H + k - 1, W + k - 1]` of the type of `x`, and d `[N, O]` (None without
+        demodulation), by which it is still to be multiplied: what follows reads it anyway.
     """
     demodulation = None
     if demodulate:
@@ -83,11 +72,19 @@ def modulated_conv2d(
         style = normalize_second_moment(style)
         energy = style.square() @ weight.square().sum([2, 3]).T  # [N, O]
         demodulation = (energy + EPSILON).rsqrt()
-    style = style * input_gain
-    y = full_conv2d(x * style.to(x.dtype)[:, :, None, None], weight.to(x.dtype))
-    if demodulation is None:
-        return y
-    return y * demodulation.to(x.dtype)[:, :, None, None]
+    return full_conv2d(x, style * input_gain, weight), demodulation
+
+
+def full_conv2d(x: Tensor, scale: Tensor, weight: Tensor) -> Tensor:
+    """Convolve `x scale` with padding k - 1, so that every sample that sees the signal is kept.
+
+    Where a weight gradient will be wanted, half of the padding is made explicit: oneDNN computes
+    it 2 to 4 times slower at padding 2 than at padding 1.
+    """
+    padding = weight.shape[-1] - 1
+    explicit = padding // 2 if weight.requires_grad and torch.is_grad_enabled() else 0
+    x = modulate(x, scale, explicit)
+    return F.conv2d(x, weight.to(x.dtype), padding=padding - explicit)
 
 
 def rigid_transform(pose: Tensor) -> Tensor:
@@ -174,7 +171,7 @@ class SynthesisLayer(nn.Module):
         style = self.affine(w)
         if geometry.is_rgb:
             style = style / math.sqrt(self.weight[0].numel())
-        x = modulated_conv2d(
+        x, demodulation = modulated_conv2d(
             x,
             self.weight,
             style,
@@ -192,4 +189,5 @@ class SynthesisLayer(nn.Module):
             gain=1 if geometry.is_rgb else math.sqrt(2),
             slope=1 if geometry.is_rgb else 0.2,
             clamp=self.conv_clamp,
+            scale=demodulation,
         )

@@ -83,7 +83,9 @@ class MagnitudeRecorder:
         self.values: dict[int, Tensor] = {}
 
     def _record(self, layer: nn.Module, inputs: tuple[Tensor, Tensor]) -> None:
-        self.values[self.layers.index(layer)] = inputs[0].detach().float().square().mean()  # type: ignore[arg-type]
+        x = inputs[0].detach()
+        square = torch.linalg.vector_norm(x, dtype=torch.float32).square()
+        self.values[self.layers.index(layer)] = square / x.numel()  # type: ignore[arg-type]
 
     def __enter__(self) -> "MagnitudeRecorder":
         self.handles = [layer.register_forward_pre_hook(self._record) for layer in self.layers]

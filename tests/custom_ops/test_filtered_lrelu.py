@@ -114,7 +114,7 @@ def test_whatever_memory_held_before_answer_and_mask_are_the_same(monkeypatch, s
     empty, case = torch.empty, _standard()
     case["fd"] = case["fd"][:taps]
     args = [case[name] for name in ("x", "b", "fu", "fd", "up", "down")]
-    rest = [9, 8, 9, 8], 1.4, 0.2, 0.7, False, save
+    rest = [9, 8, 9, 8], 1.4, 0.2, 0.7, False, save, None
     results = []
     for value in (0, 85):
         monkeypatch.setattr(torch, "empty", lambda *a, v=value, **k: empty(*a, **k).fill_(v))

@@ -1,5 +1,6 @@
 """The operations as torch sees them: registration, torch.compile, autocast."""
 
+from math import nan
 from typing import Any
 
 import pytest
@@ -7,8 +8,11 @@ import torch
 from ops_oracle import random_activation, random_case, random_resampling, with_matrices
 from torch import Tensor
 
-from custom_ops import bias_act, filtered_lrelu, upfirdn2d
+from custom_ops import bias_act, filtered_lrelu, modulate, upfirdn2d
+from custom_ops.activations import ACTIVATIONS
+from custom_ops.cpu_bias_act import bias_act_cpu, bias_act_grad_cpu
 from custom_ops.cpu_filtered_lrelu import filtered_lrelu_cpu, masked_filter_cpu
+from custom_ops.cpu_modulate import modulate_cpu, modulate_grad_cpu
 from custom_ops.cpu_upfirdn2d import upfirdn2d_cpu
 
 QUICK = ("test_schema", "test_autograd_registration", "test_faketensor")
@@ -25,11 +29,13 @@ def _filtered_lrelu(seed: int) -> Sample:
     fu, clamp = case["fu"], case["clamp"]
     filters = torch.ones(1) if fu is None else fu, case["fd"]
     rest = [case[n] for n in ("up", "down", "padding", "gain", "slope")]
-    return x, b, *filters, *rest, -1.0 if clamp is None else clamp, case["flip_filter"], True
+    scale = torch.rand(x.shape[:2]).requires_grad_() if seed % 3 == 1 else None
+    clamp = -1.0 if clamp is None else clamp
+    return x, b, *filters, *rest, clamp, case["flip_filter"], True, scale
 
 
 def _masked_filter(seed: int) -> Sample:
-    x, b, fu, fd, up, down, padding, gain, slope, _, flip, _ = sample = _filtered_lrelu(seed)
+    x, b, fu, fd, up, down, padding, gain, slope, _, flip, *_ = sample = _filtered_lrelu(seed)
     y, mask = filtered_lrelu_cpu(*sample)
     adjoint = seed % 4 < 2
     first, b = (y.detach().requires_grad_(), None) if adjoint else (x, b)
@@ -46,12 +52,40 @@ def _upfirdn2d(seed: int) -> Sample:
     return x.requires_grad_(), *rest, adjoint
 
 
+def _bias_act(seed: int) -> Sample:
+    case = random_activation(seed)
+    x, dim, clamp = case["x"].float().requires_grad_(), case["dim"], case["clamp"]
+    b = None if seed % 5 == 0 else case["b"].float().requires_grad_()
+    chosen = ACTIVATIONS[case["act"]]
+    scalars = chosen.alpha, chosen.gain, nan if clamp is None else clamp
+    return x, b, dim % x.ndim, case["act"], *scalars
+
+
+def _bias_act_grad(seed: int) -> Sample:
+    x, *rest = _bias_act(seed)
+    return torch.randn_like(x).requires_grad_(), x, *rest
+
+
+def _modulate(seed: int) -> Sample:
+    x = random_case(seed, channels=(1, 3, 17))["x"].float().requires_grad_()
+    return x, torch.rand(x.shape[:2]).requires_grad_(), seed % 3
+
+
+def _modulate_grad(seed: int) -> Sample:
+    sample = _modulate(seed)
+    return torch.randn_like(modulate(*sample)).detach().requires_grad_(), *sample
+
+
 @pytest.mark.parametrize(
     "operator, sample",
     [
         (filtered_lrelu_cpu, _filtered_lrelu),
         (masked_filter_cpu, _masked_filter),
         (upfirdn2d_cpu, _upfirdn2d),
+        (bias_act_cpu, _bias_act),
+        (bias_act_grad_cpu, _bias_act_grad),
+        (modulate_cpu, _modulate),
+        (modulate_grad_cpu, _modulate_grad),
     ],
 )
 @pytest.mark.parametrize(
@@ -72,7 +106,7 @@ CALLS = {
     "upfirdn2d": (upfirdn2d, lambda seed: random_resampling(seed, channels=(3, 17))),
     "bias_act": (bias_act, random_activation),
 }
-IMPLS = [("filtered_lrelu", "cpu"), ("upfirdn2d", "cpu"), *((name, "ref") for name in CALLS)]
+IMPLS = [(name, impl) for name in CALLS for impl in ("cpu", "ref")]
 
 
 def _call(name: str, impl: str, seed: int) -> tuple[Any, Tensor]:

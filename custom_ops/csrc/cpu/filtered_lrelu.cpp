@@ -1,4 +1,4 @@
-// y = D(act(U(x + b))) on channels-last pictures, its linear form with a stored mask, and D(U(x)).
+// y = D(act(U(x s + b))) on channels-last pictures, its linear form with a stored mask, and D(U(x)).
 //
 // A task is 16 channels of some output rows of one sample. Rows stream: input line -> vertical up
 // -> horizontal up and activation -> horizontal down -> vertical down. Buffers hold a few rows at the
@@ -21,6 +21,7 @@ struct Place {
   T* out;
   uint32_t* mask;  // of row 0, column 0
   double* sums;
+  const float* scale;
   int64_t channel;
   int lanes;
 };
@@ -72,18 +73,19 @@ struct Worker {
     up_x.arrange(call.x.f_up, call.x.taps_up, c_x);
   }
 
-  // Input row i plus its bias, in float32.
+  // Input row i times its factor plus its bias, in float32.
   void load_line(const Place<T>& at, int64_t i) {
     const int64_t from = std::max<int64_t>(up_x.first, 0);
     const int64_t to = std::min(up_x.first + line_width, call.x.in);
     v16* line = lines + (i % up_y.taps) * line_width - up_x.first;
     const v16 none = {};
     const v16 bias = call.bias ? load(call.bias + at.channel, at.lanes) : none;
+    const v16 scale = at.scale ? load(at.scale, at.lanes) : none + 1.f;
     const T* row = at.in + i * call.x.in * call.channels;
     const int64_t next = i + 1 < call.y.in ? call.x.in * call.channels : 0;
     for (int64_t k = from; k < to; ++k) {
       __builtin_prefetch(row + k * call.channels + next);
-      line[k] = load(row + k * call.channels, at.lanes) + bias;
+      line[k] = load(row + k * call.channels, at.lanes) * scale + bias;
     }
   }
 
@@ -166,6 +168,7 @@ struct Worker {
             (T*)call.output + n * pixels_out * call.channels + channel,
             call.mask ? call.mask + plane * mask_size + kMargin : nullptr,
             call.sums ? call.sums + (plane * call.bands + band) * kLanes : nullptr,
+            call.scale ? call.scale + n * call.channels + channel : nullptr,
             channel,
             (int)lanes};
   }

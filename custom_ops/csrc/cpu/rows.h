@@ -20,6 +20,7 @@ struct Call {
   int64_t batch, channels, is_bfloat16, mode, threads;
   const void* input;   // [batch, y.in, x.in, channels]
   const float* bias;   // [channels] or null
+  const float* scale;  // [batch, channels], a factor before the bias, or null
   void* output;        // [batch, y.out, x.out, channels]
   uint32_t* mask;      // [batch, blocks, y.mid, x.mid + 2 kMargin]: positive, inside << 16
   double* sums;        // [batch, blocks, bands, 16]: sums of the output, or null
