@@ -61,6 +61,7 @@ def prepare(
     size: int | None,
 ) -> tuple[Inverter, dict[str, Any]]:
     """Read the picture and the models; return the problem and the facts about its inputs."""
+    from custom_ops.allocator import keep_freed_memory
     from data.image_io import load_measurement
     from inversion.config import InversionConfig
     from inversion.latent import LatentPrior
@@ -71,6 +72,7 @@ def prepare(
     from stylegan.checkpoint import file_sha256
     from stylegan.generator import native_precision
 
+    keep_freed_memory()
     y, conversions, image_sha256 = load_measurement(image)
     generator, encoder = models(generator, encoder)
     target = pick_device(device)

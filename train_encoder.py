@@ -56,6 +56,7 @@ def main(**options: Any) -> None:
     """Train a ResNet-50 to guess the latent of a small grey picture."""
     import torch
 
+    from custom_ops.allocator import keep_freed_memory
     from encoder import Encoder, EncoderConfig
     from encoder.training import EncoderTrainer, EncoderTrainingConfig, train
     from inversion.latent import LatentPrior
@@ -63,6 +64,7 @@ def main(**options: Any) -> None:
     from stylegan.checkpoint import file_sha256
     from stylegan.generator import native_precision
 
+    keep_freed_memory()
     G = load_generator(options["generator"])
     prior = LatentPrior.fit(G)
     torch.set_num_threads(max(torch.get_num_threads() // 2, 1))  # one half renders, one learns

@@ -85,9 +85,11 @@ KEPT_STATES = 2
 @click.option("-n", "--dry-run", is_flag=True, help="Print the options and stop.")
 def main(**options: Any) -> None:
     """Train a StyleGAN3 generator on your own faces."""
+    from custom_ops.allocator import keep_freed_memory
     from data.dataset import ImageDataset, batches
     from stylegan.training import train
 
+    keep_freed_memory()
     dataset = ImageDataset(options["data"])
     resolution = dataset.resolution
     g_config, config = generator_config(options, resolution), training_config(options, resolution)

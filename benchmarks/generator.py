@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from custom_ops.allocator import keep_freed_memory
 from stylegan import Generator, GeneratorConfig
 from stylegan.filters import LayerGeometry, plan_layers
 from stylegan.generator import PRECISIONS
@@ -136,6 +137,7 @@ def main(
     sizes: tuple[str, ...], batches: tuple[int, ...], repeats: int, ref: bool, report: Path | None
 ) -> None:
     """Print one row per size, batch and precision."""
+    keep_freed_memory()
     rows = {}
     print(f"{torch.get_num_threads()} threads, milliseconds, peak in MiB")
     for size, batch, precision in itertools.product(sizes or SIZES, batches, ("fp32", "bf16")):
