@@ -111,7 +111,7 @@ def test_inputs_are_not_changed():
 
 @pytest.mark.parametrize("save, taps", [(True, 12), (True, 1), (False, 12)])
 def test_whatever_memory_held_before_answer_and_mask_are_the_same(monkeypatch, save, taps):
-    empty, case = torch.empty, _standard()
+    empty, case = torch.empty, _standard(channels=7, size=40, batch=1)  # two bands of rows
     case["fd"] = case["fd"][:taps]
     args = [case[name] for name in ("x", "b", "fu", "fd", "up", "down")]
     rest = [9, 8, 9, 8], 1.4, 0.2, 0.7, False, save, None
