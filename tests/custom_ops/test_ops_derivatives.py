@@ -161,4 +161,4 @@ def test_bias_act_in_float32(seed, impl):
     wide = {**case, "x": case["x"].double().square(), "b": case["b"].double()}
     near = bias_act_oracle(**arrays(wide))[2] < 1e-5
     case["x"][torch.from_numpy(near)] += 0.01
-    _agree(bias_act, case, impl, 2e-5)
+    _agree(bias_act, case, impl, 5e-5)
