@@ -13,6 +13,16 @@ def test_type_of_the_signal_wins_and_the_input_is_not_changed():
     assert torch.equal(x, before)
 
 
+@pytest.mark.parametrize("impl", ["ref", "cpu"])
+@pytest.mark.parametrize("act", ["tanh", "sigmoid", "softplus", "swish"])
+def test_small_results_are_right_too(act, impl):
+    """Each value to 1e-6 of itself: that of the largest says nothing about the smallest."""
+    x = torch.logspace(-9, 0.5, 4000, dtype=torch.float64).float()
+    x = torch.stack([x, -x])
+    expected = bias_act(x.double(), act=act, impl="ref")
+    assert ((bias_act(x, act=act, impl=impl) - expected).abs() <= 1e-6 * expected.abs()).all()
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_sixteen_bit_signals_are_rounded_once(dtype):
     x, b = torch.randn(4, 9).to(dtype), torch.linspace(-1, 1, 9)

@@ -21,6 +21,13 @@ INLINE v16 exponential(v16 x) {
   return p * (v16)((__builtin_convertvector(k, i16) + 127) << 23);
 }
 
+// e^x - 1 for x <= 0; where it is small, the difference would be all rounding.
+INLINE v16 exponential_minus_one(v16 x) {
+  v16 p = all(1.f / 5040);
+  for (float factorial : {720.f, 120.f, 24.f, 6.f, 2.f, 1.f}) p = p * x + 1.f / factorial;
+  return pick(greater(x, all(-0.34f)), p * x, exponential(x) - 1.f);
+}
+
 // log(1 + t) for 0 <= t <= 1: twice the area tangent of s = t / (2 + t) <= 1 / 3.
 INLINE v16 log_one_plus(v16 t) {
   const v16 s = t / (t + 2.f), square = s * s;
@@ -39,8 +46,8 @@ INLINE v16 activate(v16 x, float alpha) {
   if (act == kSigmoid) return sigmoid(x);
   if (act == kSwish) return x * sigmoid(x);
   if (act == kTanh) {
-    const v16 e = exponential(-2.f * absolute(x));
-    return with_sign((1.f - e) / (1.f + e), x);
+    const v16 e = exponential_minus_one(-2.f * absolute(x));
+    return with_sign(-e / (2.f + e), x);
   }
   if (act == kSoftplus)
     return pick(greater(zero, x), zero, x) + log_one_plus(exponential(-absolute(x)));
