@@ -14,7 +14,7 @@ from custom_ops.dispatch import choose_path
 from custom_ops.errors import OpsError
 
 # elements; below, calling takes longer than computing (benchmarks/cpu_ops.py)
-WORTH_COMPILING = 2**16
+WORTH_COMPILING = 2**17
 
 
 def bias_act(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,7 +33,8 @@ def modulate(x: Tensor, scale: Tensor, padding: int = 0, impl: str = "auto") -> 
     check_signal("modulate", x)
     check_scale("modulate", x, scale)
     check_padding("modulate", padding)
-    if choose_path("modulate", impl, _GAPS, (x, scale)) == "cpu":
+    channels_last = x.is_contiguous(memory_format=torch.channels_last)  # copying costs more
+    if choose_path("modulate", impl, _GAPS, (x, scale), is_worth=channels_last) == "cpu":
         return modulate_cpu(x, scale.float(), padding)
     return _ref(x, scale, padding)
 
