@@ -19,8 +19,9 @@ from stylegan.generator import Generator
 
 Config = TypeVar("Config")
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # from 2 on a file carries its own digest
 MAX_BYTES = 8 << 30
+NO_DIGEST = "0" * 64  # stands in the digest's place while the digest is computed
 
 
 class CheckpointError(ValueError):
@@ -67,6 +68,8 @@ def save_weights(
 ) -> None:
     """Write release weights: a safetensors file with string metadata, atomically.
 
+    The metadata `sha256` is the digest of the file in which it is 64 zeros.
+
     Args:
         path: the file to write.
         kind: what the weights are of, such as 'generator'.
@@ -85,17 +88,35 @@ def save_weights(
             message = f"{path}: not written, {name} holds values that are not finite. "
             raise CheckpointError(message + "Train on from an earlier state.", "E-TRAIN-NAN")
     with atomic_file(Path(path)) as temporary:
-        temporary.write_bytes(_with_sorted_metadata(save(tensors, strings)))
+        temporary.write_bytes(_sealed(save(tensors, strings | {"sha256": NO_DIGEST})))
 
 
-def _with_sorted_metadata(content: bytes) -> bytes:
-    """Sort what safetensors leaves in a random order, so that equal weights are equal files."""
+def _sealed(content: bytes) -> bytes:
+    """Sort what safetensors leaves in a random order (equal weights: equal files); add a digest."""
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:start])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the tensors stay aligned
-    return len(text).to_bytes(8, "little") + text + content[start:]
+    sealed = len(text).to_bytes(8, "little") + text + content[start:]
+    digest = hashlib.sha256(sealed).hexdigest()
+    return sealed.replace(_digest_entry(NO_DIGEST), _digest_entry(digest), 1)
+
+
+def _digest_entry(digest: str) -> bytes:
+    return f'"sha256":"{digest}"'.encode()  # a quote inside any other string has a backslash
+
+
+def _own_sha256(path: Path, stored: str) -> str:
+    """Return the digest of a safetensors file in which `stored` is replaced by zeros."""
+    with open(path, "rb") as file:
+        length = file.read(8)
+        header = file.read(int.from_bytes(length, "little"))
+        blank = header.replace(_digest_entry(stored), _digest_entry(NO_DIGEST), 1)
+        digest = hashlib.sha256(length + blank)
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_weights(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -116,6 +137,7 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tenso
             f"{path}: not a whole safetensors file ({error}). Copy or download it again; "
             "pickled weights (.pkl, .pt) are never opened."
         ) from error
+    _check_digest(path, metadata)
     _check_metadata(path, kind, metadata)
     for name, value in state.items():
         if not value.isfinite().all():
@@ -143,6 +165,15 @@ def _listed_sha256(manifest: Path, name: str) -> str | None:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"{manifest}: not a list of model files. Copy it again, or remove it."
         raise CheckpointError(message) from error
+
+
+def _check_digest(path: Path, metadata: dict[str, str]) -> None:
+    """Take the digest out of the metadata and check it; files of format 1 need not have one."""
+    stored = metadata.pop("sha256", None)
+    if stored is None and metadata.get("format_version") in (None, "1"):
+        return
+    if stored is None or _own_sha256(path, stored) != stored:
+        raise CheckpointError(f"{path}: damaged, its SHA-256 is not its own. Copy it again.")
 
 
 def _check_metadata(path: Path, kind: str, metadata: dict[str, str]) -> None:

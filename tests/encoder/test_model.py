@@ -120,5 +120,5 @@ def test_files_that_are_no_encoder_are_refused(tmp_path, encoder, generator_path
     assert_refused(path, generator_path, "its configuration cannot be used", 65)
     save_weights(path, "encoder", config, {"head.bias": torch.zeros(16)})
     assert_refused(path, generator_path, "does not fit its own configuration", 65)
-    save_weights(path, "encoder", config, encoder.state_dict(), format_version=2)
-    assert_refused(path, generator_path, "newer than 1", 76)
+    save_weights(path, "encoder", config, encoder.state_dict(), format_version=3)
+    assert_refused(path, generator_path, "newer than 2", 76)

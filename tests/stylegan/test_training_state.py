@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 
 import pytest
 import torch
@@ -41,6 +42,22 @@ def test_every_flipped_bit_is_found(folder):
         assert_refused(folder, "damaged", load=load_training_state)
         flip_bit(folder / "state.pt", place)
     load_training_state(folder)
+
+
+def test_300_flipped_bits_and_200_truncations_are_found(folder):
+    rng = random.Random(0)
+    for path, flips, cuts in [(folder / "state.pt", 200, 150), (folder / "MANIFEST.json", 100, 50)]:
+        content = path.read_bytes()
+        for _ in range(flips):
+            place = rng.randrange(len(content))
+            flip_bit(path, place)
+            assert_refused(folder, "damaged|incomplete", load=load_training_state)
+            flip_bit(path, place)
+        for _ in range(cuts):
+            path.write_bytes(content[: rng.randrange(len(content))])
+            assert_refused(folder, "damaged|incomplete", load=load_training_state)
+        path.write_bytes(content)
+    assert digest(load_training_state(folder)) == digest(STATE)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, -1])
