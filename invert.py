@@ -70,6 +70,7 @@ def prepare(
     from inversion.pipeline import Inverter
     from stylegan import load_generator
     from stylegan.checkpoint import file_sha256
+    from stylegan.device import pick_device
     from stylegan.generator import native_precision
 
     keep_freed_memory()
@@ -106,19 +107,6 @@ def say(image: Path, notes: list[str]) -> None:
     for line in notes:
         is_warning, text = line.startswith("warning: "), line.removeprefix("warning: ")
         (runtime.warning if is_warning else runtime.note)(f"{image}: {text}")
-
-
-def pick_device(name: str) -> str:
-    """Return 'cuda' or 'cpu' for --device.
-
-    Raises:
-        DeviceError: 'cuda' was asked for and is not there.
-    """
-    import torch
-
-    if name == "cuda" and not torch.cuda.is_available():
-        raise runtime.DeviceError("--device cuda: torch sees no GPU here. Use --device auto.")
-    return "cpu" if name == "cpu" or not torch.cuda.is_available() else "cuda"
 
 
 def choose_start(encoder: Path | None, generator: Path, y: Tensor, device: str) -> Start:

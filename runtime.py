@@ -41,12 +41,6 @@ class OutputError(OSError):
     code = "E-OUT-CREATE"
 
 
-class DeviceError(ValueError):
-    """The device that was asked for is not there; `str(e)` is the whole sentence."""
-
-    code = "E-DEVICE"
-
-
 def exit_code(code: str) -> int:
     """Return the exit code of an error code such as "E-IMG-TRUNC"."""
     return BY_KIND.get(code.split("-")[-1], BY_FAMILY.get(code.split("-")[1], BAD_DATA))
