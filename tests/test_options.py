@@ -19,6 +19,11 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
         "pack": ["--source", "--out", "--size", "--skip-bad"],
         "check": ["dataset"],
     },
+    "generate": {
+        "": (
+            "--generator --seeds --trunc --class --outdir --grid --walk --frames --fps --device"
+        ).split(),
+    },
     "invert": {
         "": "--image --samples --outdir --seed --generator --encoder --device --size".split(),
     },
