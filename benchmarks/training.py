@@ -5,7 +5,8 @@
 One row per setting (of the table in pretrained/MODEL_CARD.md and its larger kin): pictures per
 second of a full step, R1 every 16 steps included; milliseconds of the generator forward and
 backward to its weights, of its convolutions alone (forward, input and weight gradients, as this
-network calls them) and of the ratio. Medians of interleaved runs.
+network calls them) and of the ratio. Medians of interleaved runs. On a busy machine `--clock cpu`
+uses one thread and counts only the time that it ran.
 """
 
 from __future__ import annotations
@@ -92,13 +93,9 @@ def generator_passes(G: Generator, batch: int, precision: str) -> Callable[[], N
     return run
 
 
-def milliseconds(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    function()
-    return 1000 * (time.perf_counter() - start)
-
-
-def row(setting: Setting, precision: str, repeats: int, batch: int) -> dict[str, float]:
+def row(
+    setting: Setting, precision: str, repeats: int, batch: int, clock: Callable[[], float]
+) -> dict[str, float]:
     """Measure one setting; `batch` is that of the generator's passes alone."""
     torch.manual_seed(0)
     trainer, G = setting.trainer(precision), setting.generator()
@@ -118,7 +115,9 @@ def row(setting: Setting, precision: str, repeats: int, batch: int) -> dict[str,
     times: dict[str, list[float]] = {name: [] for name in parts}
     for _ in range(repeats + 1):
         for name, function in parts.items():
-            times[name].append(milliseconds(function))
+            start = clock()
+            function()
+            times[name].append(1000 * (clock() - start))
     found = {name: median(values[1:]) for name, values in times.items()}
     rate = 1000 * interval * setting.batch / found.pop("steps")
     return {"images_per_s": rate, **found, "ratio": found["generator"] / found["convolutions"]}
@@ -129,17 +128,26 @@ def row(setting: Setting, precision: str, repeats: int, batch: int) -> dict[str,
 @click.option("--precision", type=click.Choice(list(PRECISIONS)), help="Default: the native one.")
 @click.option("--batch", default=16, show_default=True, help="Of the generator alone.")
 @click.option("--repeats", default=5, show_default=True)
+@click.option("--clock", type=click.Choice(["wall", "cpu"]), default="wall", show_default=True)
 @click.option("--json", "report", type=Path, help="Write the numbers as JSON.")
 def main(
-    names: tuple[str, ...], precision: str | None, batch: int, repeats: int, report: Path | None
+    names: tuple[str, ...],
+    precision: str | None,
+    batch: int,
+    repeats: int,
+    clock: str,
+    report: Path | None,
 ) -> None:
     """Print one row per setting."""
+    if clock == "cpu":
+        torch.set_num_threads(1)
+    timer = time.process_time if clock == "cpu" else time.perf_counter
     keep_freed_memory()
     precision = precision or native_precision()
     rows = {}
     print(f"{torch.get_num_threads()} threads, {precision}; generator at batch {batch}, ms")
     for name in names or SETTINGS:
-        rows[name] = found = row(SETTINGS[name], precision, repeats, batch)
+        rows[name] = found = row(SETTINGS[name], precision, repeats, batch, timer)
         print(f"{name:4}", "  ".join(f"{k} {v:.2f}" for k, v in found.items()), flush=True)
     if report:
         report.write_text(json.dumps(rows, indent=1) + "\n")
