@@ -24,6 +24,7 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
             "--generator --seeds --trunc --class --outdir --grid --walk --frames --fps --device"
         ).split(),
     },
+    "convert": {"": ["pickle", "--out"]},
     "invert": {
         "": "--image --samples --outdir --seed --generator --encoder --device --size".split(),
     },
