@@ -108,6 +108,13 @@ def test_what_is_no_finite_number_is_left_out(tmp_path: Path) -> None:
     assert drawn(dirty, tmp_path) == drawn(clean, tmp_path)
 
 
+def test_what_a_logarithmic_axis_cannot_show_is_left_out() -> None:
+    stats = [{"kimg": k, "r1": r1} for k, r1 in enumerate((0.0, 0.5, 0.25, 0.0))]
+    [line] = lines_of(Panel("R1 penalty", "r1", "log"), stats).values()
+    assert line.tolist() == [[1, 0.5], [2, 0.25]]
+
+
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("count", [1, 2, 60, 61, 1000])
 def test_any_length_can_be_drawn_and_always_gives_the_same_bytes(tmp_path, count: int) -> None:
     stats = rows(count, r1=0.0)  # nothing that a logarithmic axis can show
