@@ -126,7 +126,7 @@ def draw_panel(axes: Axes, panel: Panel, rows: Rows, across: str) -> None:
     if panel.scale == "log":
         scale_by_ratios(axes)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize="small")
+        axes.legend(fontsize="small", edgecolor="none", framealpha=0.8)
 
 
 def scale_by_ratios(axes: Axes) -> None:

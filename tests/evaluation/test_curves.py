@@ -115,7 +115,7 @@ def test_what_a_logarithmic_axis_cannot_show_is_left_out() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("count", [1, 2, 60, 61, 1000])
+@pytest.mark.parametrize("count", [1, 60, 300])
 def test_any_length_can_be_drawn_and_always_gives_the_same_bytes(tmp_path, count: int) -> None:
     stats = rows(count, r1=0.0)  # nothing that a logarithmic axis can show
     first = drawn(stats, tmp_path)
