@@ -1,6 +1,7 @@
 """Building, caching and falling back, mostly with a source of one line that compiles at once."""
 
 import ctypes
+import itertools
 import os
 import stat
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from custom_ops import OpsError, build, filtered_lrelu
+from custom_ops import OpsError, bias_act, build, filtered_lrelu, modulate
+from custom_ops.activations import ACTIVATIONS
 
 ROOT = Path(__file__).parents[2]
 TINY = 'extern "C" int irodori_filtered_lrelu(const void*) { return 7; }\n'
@@ -191,6 +193,18 @@ def test_a_process_without_a_compiler_warns_on_one_line(tmp_path):
     assert done.stdout.startswith("1.414") and done.stderr.count("no compiled kernels") == 1
 
 
+def _agree(op, x, tolerance, *args, **kwargs):
+    """Value and gradient of the compiled path against `ref` in float64."""
+    results = []
+    for v, impl in ((x.double(), "ref"), (x, "cpu")):
+        v = v.requires_grad_()
+        y = op(v, *args, impl=impl, **kwargs)
+        probe = torch.linspace(-1, 1, y.numel()).view(y.shape).to(x.dtype)
+        results.append((y.detach(), torch.autograd.grad(y, v, probe.to(y.dtype))[0]))
+    for expected, actual in zip(*results, strict=True):
+        assert (actual - expected).abs().max() <= tolerance * expected.abs().max()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("march", ["x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4"])
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-6), (torch.bfloat16, 1e-2)])
@@ -210,14 +224,14 @@ def test_every_instruction_set_gives_the_same_answer(fresh, monkeypatch, march, 
     ):
         generator = torch.Generator().manual_seed(0)
         x = torch.randn(2, channels, 9, 11, generator=generator).to(dtype)
-        results = []
-        for v, impl in ((x.double(), "ref"), (x, "cpu")):
-            v = v.requires_grad_()
-            y = filtered_lrelu(v, fu, fd, None, up, down, 14, clamp=clamp, impl=impl)
-            probe = torch.linspace(-1, 1, y.numel()).view(y.shape).to(dtype)
-            results.append((y.detach(), torch.autograd.grad(y, v, probe.to(y.dtype))[0]))
-        for expected, actual in zip(*results, strict=True):
-            assert (actual - expected).abs().max() <= tolerance * expected.abs().max()
+        _agree(filtered_lrelu, x, tolerance, fu, fd, None, up, down, 14, clamp=clamp)
+    for channels, act in itertools.product((3, 20), ACTIVATIONS):
+        x = torch.randn(2, channels, 9, 11, generator=generator).to(dtype)
+        for layout in (torch.contiguous_format, torch.channels_last):
+            signal = x.contiguous(memory_format=layout)
+            _agree(bias_act, signal, tolerance, act=act, clamp=0.7)
+            _agree(modulate, signal, tolerance, f[:2, None].expand(2, channels), 1)
+    x = torch.randn(2, 3, 9, 11, generator=generator).to(dtype)
     sums = filtered_lrelu(x, None, None, f[:3] * 9, gain=1, slope=1, impl="cpu")
     assert torch.equal(sums, (x.float() + 9 * f[:3, None, None]).to(dtype))
     nan = torch.full((1, 16, 9, 9), torch.nan, dtype=dtype)
