@@ -143,7 +143,8 @@ def _storage(raw: bytes, budget: Budget) -> Storage:
     is_little = type(system) is dict and system.get("little_endian") is True
     require(is_little, "holds big-endian numbers")
     kind, name, key, _, numel, *view = run_pickle(file, names, budget, persistent=_storage_id)
-    require(kind == "storage" and type(numel) is int and view in ([], [None]), "has no storage")
+    whole = kind == "storage" and type(key) is str and type(numel) is int and view in ([], [None])
+    require(whole, "has no storage")
     require(run_pickle(file, {}, budget) == [key], "holds more than one storage at once")
     dtype = STORAGE_TYPES[name.text]
     start, rest = file.tell() + 8, len(raw) - file.tell() - 8

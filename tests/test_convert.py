@@ -209,22 +209,36 @@ def test_every_truncation_is_refused(tmp_path):
         refusal(tmp_path, content[:keep])
 
 
-def nested(depth):
+def doubled(depth):
+    """Return a network whose paths double with every level."""
     network = Network(**module_state())
     for _ in range(depth):
-        network = Network(**module_state(_modules={"child": network}))
+        network = Network(**module_state(_modules={"a": network, "b": network}))
     return network
 
 
-@pytest.mark.parametrize("make", ["cycle", "deep", "two places"])
-def test_networks_that_would_never_end(tmp_path, make):
-    network = nested(50 if make == "deep" else 1)
-    modules = network.state["_modules"]
-    if make != "deep":
-        modules["again"] = modules["child"]
-    if make == "cycle":  # a pickle can hold one, though Python writes none from such objects
-        modules["again"].state["_modules"] = modules
-    refusal(tmp_path, pickled(G_ema=network))
+def endless():
+    modules = {"a": Network(**module_state())}
+    modules["a"].state["_modules"] = modules
+    return Network(**module_state(_modules=modules))
+
+
+def test_networks_that_would_never_end(tmp_path):
+    for network in (doubled(50), endless()):
+        assert "one in two places" in refusal(tmp_path, pickled(G_ema=network))
+
+
+def test_tensors_that_share_their_numbers_cannot_fill_the_memory(tmp_path):
+    shared = torch.zeros(10_000)
+    network = Network(**module_state(_buffers={f"x{k}": shared for k in range(100)}))
+    assert "more numbers in its tensors" in refusal(tmp_path, pickled(G_ema=network))
+
+
+def test_names_are_short(tmp_path):
+    network = Network(**module_state())
+    for _ in range(50):
+        network = Network(**module_state(_modules={"layers": network}))
+    assert "without a proper name" in refusal(tmp_path, pickled(G_ema=network))
 
 
 @pytest.mark.slow
