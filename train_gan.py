@@ -16,11 +16,12 @@ import click
 import runtime
 
 if TYPE_CHECKING:
-    from stylegan import GeneratorConfig
-    from stylegan.training import Trainer, TrainingConfig, TrainStep
+    from stylegan.training import Trainer, TrainStep
 
 GRID = 8  # rows and columns of a sample sheet
 KEPT_STATES = 2
+STATISTICS = "stats.jsonl"
+BY_CFG = "[by --cfg]"
 
 
 @click.command(cls=runtime.Verb, epilog="Options have the names that StyleGAN users know.")
@@ -28,13 +29,15 @@ KEPT_STATES = 2
 @click.option("--outdir", type=runtime.UserPath(), default=Path("runs"), show_default=True)
 @click.option(
     "--cfg",
-    type=click.Choice(["t", "r"]),
+    type=click.Choice(["t", "r", "t-64", "t-128", "t-256-small"]),
     default="t",
     show_default=True,
-    help="Translation or rotation equivariant.",
+    help="Translation or rotation equivariant; or a small network for two CPU cores.",
 )
-@click.option("--batch", type=click.IntRange(1), default=32, show_default=True)
-@click.option("--gamma", type=click.FloatRange(0), help="R1 weight [2 (res/256)^2 32/batch].")
+@click.option("--batch", type=click.IntRange(1), help=BY_CFG)
+@click.option(
+    "--gamma", type=click.FloatRange(0), help="R1 weight [by --cfg; t, r: 2 (res/256)^2 32/batch]."
+)
 @click.option("--mirror", type=bool, default=True, show_default=True, help="Flip at random.")
 @click.option(
     "--kimg",
@@ -59,15 +62,15 @@ KEPT_STATES = 2
     help="Ticks between two snapshots and states.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--cbase", type=click.IntRange(1), default=32768, show_default=True)
-@click.option("--cmax", type=click.IntRange(1), default=512, show_default=True)
-@click.option("--num-layers", type=click.IntRange(3), default=14, show_default=True)
-@click.option("--z-dim", type=click.IntRange(1), default=512, show_default=True)
-@click.option("--w-dim", type=click.IntRange(1), default=512, show_default=True)
+@click.option("--cbase", type=click.IntRange(1), help=BY_CFG)
+@click.option("--cmax", type=click.IntRange(1), help=BY_CFG)
+@click.option("--num-layers", type=click.IntRange(3), help=BY_CFG)
+@click.option("--z-dim", type=click.IntRange(1), help=BY_CFG)
+@click.option("--w-dim", type=click.IntRange(1), help=BY_CFG)
 @click.option("--map-depth", type=click.IntRange(1), default=2, show_default=True)
-@click.option("--margin", type=click.IntRange(0), default=10, show_default=True)
-@click.option("--first-cutoff", type=float, default=2.0, show_default=True)
-@click.option("--first-stopband", type=float, default=2**2.1, show_default=True)
+@click.option("--margin", type=click.IntRange(0), help=BY_CFG)
+@click.option("--first-cutoff", type=float, help=BY_CFG)
+@click.option("--first-stopband", type=float, help=BY_CFG)
 @click.option("--mbstd-group", type=click.IntRange(1), default=4, show_default=True)
 @click.option("--glr", type=click.FloatRange(0), default=2.5e-3, show_default=True)
 @click.option("--dlr", type=click.FloatRange(0), default=2e-3, show_default=True)
@@ -87,16 +90,21 @@ def main(**options: Any) -> None:
     """Train a StyleGAN3 generator on your own faces."""
     from custom_ops.allocator import keep_freed_memory
     from data.dataset import ImageDataset, batches
+    from stylegan.presets import continued, generator_config, resolve, training_config
     from stylegan.training import train
 
     keep_freed_memory()
     dataset = ImageDataset(options["data"])
     resolution = dataset.resolution
-    g_config, config = generator_config(options, resolution), training_config(options, resolution)
+    options = resolve(options)
+    if options["resume"] is not None:
+        options = continued(options, given_options(), stored_options(options["resume"]))
+    config, g_config = training_config(options, resolution), generator_config(options, resolution)
     if options["dry_run"]:
-        click.echo(json.dumps({**options, **g_config.to_dict()}, indent=1, default=str))
+        facts = {**options, **g_config.to_dict(), "gamma": config.gamma}
+        click.echo(json.dumps(facts, indent=1, default=str))
         return
-    trainer = build_trainer(g_config, config, options)
+    trainer = build_trainer(options, resolution)
     run = open_run(options, dataset.name, trainer, dataset.digest())
     runtime.setup_logging(run / "log.txt")
     stream = batches(
@@ -113,66 +121,33 @@ def main(**options: Any) -> None:
         reporter.snapshot()
 
 
-def generator_config(options: dict[str, Any], resolution: int) -> GeneratorConfig:
-    """Return the generator that the options describe; configuration R doubles the channels."""
-    from stylegan import GeneratorConfig
-
-    is_r = options["cfg"] == "r"
-    return GeneratorConfig(
-        z_dim=options["z_dim"],
-        w_dim=options["w_dim"],
-        img_resolution=resolution,
-        channel_base=options["cbase"] * (2 if is_r else 1),
-        channel_max=options["cmax"] * (2 if is_r else 1),
-        num_layers=options["num_layers"],
-        first_cutoff=options["first_cutoff"],
-        first_stopband=options["first_stopband"],
-        margin_size=options["margin"],
-        conv_kernel=1 if is_r else 3,
-        use_radial_filters=is_r,
-        mapping_layers=options["map_depth"],
-    )
+def given_options() -> set[str]:
+    """Return the names of the options on the command line."""
+    context = click.get_current_context()
+    source = click.core.ParameterSource.COMMANDLINE
+    return {name for name in context.params if context.get_parameter_source(name) == source}
 
 
-def training_config(options: dict[str, Any], resolution: int) -> TrainingConfig:
-    """Return the recipe that the options describe."""
-    from stylegan.generator import native_precision
-    from stylegan.training import TrainingConfig
-
-    batch, gamma = options["batch"], options["gamma"]
-    if gamma is None:
-        gamma = 2 * (resolution / 256) ** 2 * 32 / batch
-    return TrainingConfig(
-        total_steps=options["steps"] or max(round(options["kimg"] * 1000 / batch), 1),
-        batch=batch,
-        gamma=gamma,
-        g_lr=options["glr"],
-        d_lr=options["dlr"],
-        ema_kimg=batch * 10 / 32,
-        anneal=options["anneal"],
-        lr_floor=options["lr_floor"],
-        precision=native_precision(options["fp32"]),
-        seed=options["seed"],
-    )
+def stored_options(run: Path) -> dict[str, Any]:
+    """Return the options that a run was made with; none if it did not leave them."""
+    try:
+        return dict(json.loads((run / "training_options.json").read_text()))
+    except (OSError, ValueError):
+        return {}
 
 
-def build_trainer(
-    g_config: GeneratorConfig, config: TrainingConfig, options: dict[str, Any]
-) -> Trainer:
+def build_trainer(options: dict[str, Any], resolution: int) -> Trainer:
     """Return G, D and their optimisers, initialised from the seed."""
     import torch
 
-    from stylegan import Discriminator, DiscriminatorConfig, Generator
+    from stylegan import Discriminator, Generator
+    from stylegan.presets import discriminator_config, generator_config, training_config
     from stylegan.training import Trainer
 
-    torch.manual_seed(config.seed)
-    d_config = DiscriminatorConfig(
-        img_resolution=g_config.img_resolution,
-        channel_base=options["cbase"],
-        channel_max=options["cmax"],
-        mbstd_group_size=options["mbstd_group"],
-    )
-    return Trainer(Generator(g_config), Discriminator(d_config), config)
+    torch.manual_seed(options["seed"])
+    G = Generator(generator_config(options, resolution))
+    D = Discriminator(discriminator_config(options, resolution))
+    return Trainer(G, D, training_config(options, resolution))
 
 
 def open_run(options: dict[str, Any], name: str, trainer: Trainer, data_digest: str) -> Path:
@@ -196,7 +171,24 @@ def open_run(options: dict[str, Any], name: str, trainer: Trainer, data_digest: 
         message = f"{options['data']}: not the pictures {run} was trained on. Give those to --data."
         raise CheckpointError(message, "E-DATA-MISMATCH")
     trainer.load_state_dict(state["trainer"])
+    keep_statistics(run / STATISTICS, trainer.step_count)
     return run
+
+
+def read_statistics(path: Path) -> list[dict[str, float]]:
+    """Return the rows of `stats.jsonl`; a last line that a kill has cut off is left out."""
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def keep_statistics(path: Path, step: int) -> None:
+    """Drop the rows after `step`: the resumed run writes them again."""
+    rows = [row for row in read_statistics(path) if row["step"] <= step]
+    if not rows:
+        return path.unlink(missing_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    temporary.replace(path)
 
 
 def save_reals(run: Path, dataset: Any) -> None:
@@ -261,7 +253,7 @@ class Reporter:
             "images_per_sec": images / seconds,
             "lr": self.trainer.config.lr_factor(step.step),
         }
-        with open(self.run / "stats.jsonl", "a") as file:
+        with open(self.run / STATISTICS, "a") as file:
             file.write(json.dumps(stats) + "\n")
         elapsed = str(timedelta(seconds=round(time.monotonic() - self.started)))
         click.echo(
@@ -273,6 +265,7 @@ class Reporter:
 
     def snapshot(self) -> None:
         """Write samples, weights of the averaged generator and the training state."""
+        from evaluation.curves import draw_curves
         from stylegan.checkpoint import save_generator
         from stylegan.training_state import prune_training_states, save_training_state
 
@@ -284,6 +277,7 @@ class Reporter:
         for name in (f"generator-{kimg}.safetensors", "generator.safetensors"):
             save_generator(self.run / name, trainer.G_ema, **facts)  # first: refuses NaN
         save_fakes(self.run / f"fakes{kimg}.png", trainer)
+        draw_curves(read_statistics(self.run / STATISTICS), self.run / "curves.png")
         folder = self.run / f"state-{trainer.step_count:09d}"
         if self.saved_step != trainer.step_count:
             state = {"trainer": trainer.state_dict(), "data_digest": self.data_digest}

@@ -42,6 +42,7 @@ def test_run_folder(run):
     folder, _ = run
     assert folder.name == "00000-stylegan3-t-faces-batch4-gamma1-a-b"
     assert sorted(os.listdir(folder)) == [
+        "curves.png",
         "fakes000000.png",
         "fakes_init.png",
         "generator-000000.safetensors",
@@ -130,7 +131,7 @@ def test_resuming_to_a_larger_total_is_bit_exact(data, run, tmp_path):
     training(data, tmp_path / "straight", "--steps", 7, "--seed", 3)
     training(data, tmp_path / "parts", "--steps", 4, "--seed", 3)
     [straight], [parts] = (tmp_path / "straight").iterdir(), (tmp_path / "parts").iterdir()
-    training(data, tmp_path / "parts", "--steps", 7, "--seed", 3, "--resume", parts)
+    training(data, tmp_path / "parts", "--steps", 7, "--seed", 5, "--resume", parts)
     assert [p.name for p in (tmp_path / "parts").iterdir()] == [parts.name], "a second run folder"
     expected, found = (load_training_state(p / "state-000000007") for p in (straight, parts))
     assert digest(found) == digest(expected)
@@ -139,6 +140,32 @@ def test_resuming_to_a_larger_total_is_bit_exact(data, run, tmp_path):
     other_seed = load_training_state(run[0] / "state-000000004")
     earlier = load_training_state(parts / "state-000000004")
     assert digest(other_seed["trainer"]["G"]) != digest(earlier["trainer"]["G"])
+
+
+def test_statistics_of_steps_that_were_lost_are_dropped(data, tmp_path):
+    training(data, tmp_path, "--steps", 2)
+    [folder] = tmp_path.iterdir()
+    lines = [json.dumps({"kimg": 0.004 * step, "step": step}) for step in (1, 2, 3)]
+    (folder / "stats.jsonl").write_text("\n".join([*lines, '{"kimg": 0.0']))
+    training(data, tmp_path, "--steps", 3, "--resume", folder)
+    assert (folder / "stats.jsonl").read_text().splitlines() == lines[:2]
+
+
+def test_a_resumed_run_keeps_its_options(data, tmp_path):
+    training(data, tmp_path / "one", "--steps", 2)
+    training(data, tmp_path / "two", "--steps", 3)
+    [one], [two] = ((tmp_path / name).iterdir() for name in ("one", "two"))
+    assert invoke("--data", data, "--steps", 3, "--resume", one).exit_code == 0
+    states = [digest(load_training_state(p / "state-000000003")) for p in (one, two)]
+    assert states[0] == states[1]
+    again = invoke("--data", data, "--resume", two)  # whose length is kept, so it has ended
+    assert again.exit_code == 0 and [p.name for p in two.glob("state-*4")] == []
+
+
+def test_small_presets_take_what_is_not_given(data):
+    shown = json.loads(invoke("--data", data, "--cfg", "t-64", "--cmax", 32, "-n").stdout)
+    assert (shown["channel_base"], shown["channel_max"], shown["num_layers"]) == (2048, 32, 8)
+    assert (shown["batch"], shown["gamma"], shown["first_stopband"]) == (8, 2.0, 8.0)
 
 
 def test_a_damaged_state_gives_way_to_the_one_before(data, tmp_path):
@@ -155,6 +182,7 @@ def test_a_damaged_state_gives_way_to_the_one_before(data, tmp_path):
     ("change", "code", "exit_code"),
     [
         (["--cbase", 64], "E-MODEL-MISMATCH", 76),
+        (["--glr", 0.1], "E-MODEL-MISMATCH", 76),
         (["--resume", "nowhere"], "E-MODEL-MISSING", 66),
         (["--data", "other.zip"], "E-DATA-MISMATCH", 76),
     ],

@@ -14,6 +14,7 @@ from train_gan_case import ROOT, TINY, assert_refused, invoke, make_pictures, tr
 
 import train_gan
 from stylegan import checkpoint, load_generator, training_state
+from stylegan.presets import resolve, training_config
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +41,14 @@ def test_configuration_r_has_twice_the_channels(data):
 def test_gamma_follows_resolution_and_batch(batch, given, expected):
     """2 (res / 256)^2 32 / batch at 16 pixels."""
     context = train_gan.main.make_context("x", ["--data", "x"])
-    options = context.params | {
+    options = resolve(context.params) | {
         "batch": batch,
         "gamma": given,
         "steps": None,
         "kimg": 1,
         "fp32": True,
     }
-    config = train_gan.training_config(options, 16)
+    config = training_config(options, 16)
     assert config.gamma == pytest.approx(expected)
     assert config.total_steps == round(1000 / batch)
     assert config.ema_kimg == pytest.approx(batch * 10 / 32)
