@@ -135,7 +135,7 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tenso
     except (SafetensorError, ValueError, OSError) as error:
         raise CheckpointError(
             f"{path}: not a whole safetensors file ({error}). Copy or download it again; "
-            "pickled weights (.pkl, .pt) are never opened."
+            "pickled weights (.pkl, .pt) are never opened; convert.py reads a StyleGAN3 .pkl."
         ) from error
     _check_digest(path, metadata)
     _check_metadata(path, kind, metadata)

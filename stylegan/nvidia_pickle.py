@@ -39,6 +39,7 @@ TRAINING_ONLY = {
     "mapping_kwargs.w_avg_beta",
     "block_kwargs.freeze_layers",
 }
+NO_CLAMP = 2.0**30  # for None: activations do not get there
 FIXED = {"mapping_kwargs.lr_multiplier": 0.01, "architecture": "resnet"}
 LARGEST = {
     "img_resolution": 1 << 13,
@@ -183,6 +184,7 @@ def _options(network: _Network, config_class: type) -> dict[str, Any]:
     options = {}
     for given, value in _flat(network.table("_init_kwargs")):
         name = RENAMED.get(given, given)
+        value = NO_CLAMP if (name, value) == ("conv_clamp", None) else value
         if name in defaults:
             options[name] = _typed(name, value, defaults[name])
         elif given not in TRAINING_ONLY and value is not None:

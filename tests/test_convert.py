@@ -128,6 +128,19 @@ def test_passing_buffers_are_left_out(tmp_path):
     converted(tmp_path, pickled(G_ema=network))
 
 
+def test_models_without_clamping(tmp_path):
+    """Those trained with --fp32."""
+    network = generator_network("generator_t_32", conv_clamp=None)
+    out = converted(tmp_path, pickled(G_ema=network))
+    G, (_, _, arrays) = load_generator(out / "generator.safetensors"), fixture("generator_t_32")
+    ws = torch.from_numpy(arrays["ws"])
+    assert relative(G.synthesis(ws).numpy(), arrays["img"]) < 1e-5
+    G.synthesis.input.weight.mul_(1e5)  # far past 256, and biases no longer matter
+    large = G.synthesis(ws).numpy()
+    G.synthesis.input.weight.mul_(10)
+    assert relative(G.synthesis(ws).numpy(), 10 * large) < 1e-3
+
+
 # --- what is refused ---------------------------------------------------------------------------
 
 
@@ -194,6 +207,12 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
     with path.open("wb") as file:
         file.truncate((4 << 30) + 1)  # sparse: takes no space
     assert "not a model file" in run(path, tmp_path / "out").stderr
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "network.pkl").write_bytes(layout("t alone"))
+    result = run(tmp_path / "network.pkl", tmp_path / "network.pkl" / "out")
+    assert result.exit_code == 73 and "Choose another" in result.stderr
 
 
 def test_values_that_are_not_finite(tmp_path):
