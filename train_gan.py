@@ -82,6 +82,9 @@ BY_CFG = "[by --cfg]"
     help="Last share of the run in which learning rates fall.",
 )
 @click.option("--lr-floor", type=click.FloatRange(0, 1), default=0.25, show_default=True)
+@click.option("--aug", type=click.Choice(["noaug", "ada", "fixed"]), help=BY_CFG)
+@click.option("--target", type=click.FloatRange(-1, 1), default=0.6, help="Of ada. [default: 0.6]")
+@click.option("--p", type=click.FloatRange(0, 1), default=0.0, help="Of fixed; ada starts there.")
 @click.option("--fp32", type=bool, help="No 16-bit signals [where the CPU has no bfloat16].")
 @click.option("--resume", type=runtime.UserPath(), help="Run folder to continue.")
 @click.option("--desc", default="", help="Words to add to the run folder's name.")
@@ -90,7 +93,13 @@ def main(**options: Any) -> None:
     """Train a StyleGAN3 generator on your own faces."""
     from custom_ops.allocator import keep_freed_memory
     from data.dataset import ImageDataset, batches
-    from stylegan.presets import continued, generator_config, resolve, training_config
+    from stylegan.presets import (
+        build_trainer,
+        continued,
+        generator_config,
+        resolve,
+        training_config,
+    )
     from stylegan.training import train
 
     keep_freed_memory()
@@ -134,20 +143,6 @@ def stored_options(run: Path) -> dict[str, Any]:
         return dict(json.loads((run / "training_options.json").read_text()))
     except (OSError, ValueError):
         return {}
-
-
-def build_trainer(options: dict[str, Any], resolution: int) -> Trainer:
-    """Return G, D and their optimisers, initialised from the seed."""
-    import torch
-
-    from stylegan import Discriminator, Generator
-    from stylegan.presets import discriminator_config, generator_config, training_config
-    from stylegan.training import Trainer
-
-    torch.manual_seed(options["seed"])
-    G = Generator(generator_config(options, resolution))
-    D = Discriminator(discriminator_config(options, resolution))
-    return Trainer(G, D, training_config(options, resolution))
 
 
 def open_run(options: dict[str, Any], name: str, trainer: Trainer, data_digest: str) -> Path:
@@ -243,7 +238,7 @@ class Reporter:
         seconds = time.monotonic() - self.tick_started
         means = {
             name: torch.stack([getattr(s, name) for s in self.since_tick]).mean().item()
-            for name in ("g_loss", "d_loss", "real_sign")
+            for name in ("g_loss", "d_loss", "real_sign", "g_grad_norm", "d_grad_norm")
         }
         penalties = [s.r1 for s in self.since_tick if s.r1 is not None]
         means["r1"] = torch.stack(penalties).mean().item() if penalties else 0.0
@@ -252,6 +247,8 @@ class Reporter:
         stats |= {
             "images_per_sec": images / seconds,
             "lr": self.trainer.config.lr_factor(step.step),
+            "p": self.trainer.augmentation.p,
+            "skipped_steps": self.trainer.guard.skipped,
         }
         with open(self.run / STATISTICS, "a") as file:
             file.write(json.dumps(stats) + "\n")

@@ -5,6 +5,7 @@ section 3): r = E[sign(D(real))] rises towards 1 as D overfits.
 """
 
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from torch import Tensor
@@ -35,6 +36,9 @@ class AdaptationConfig:
             raise ConfigError(f"kimg is {self.kimg}; it must be positive.")
         if self.interval < 1:
             raise ConfigError(f"interval is {self.interval}; it must be at least 1.")
+
+
+NO_AUGMENTATION = AdaptationConfig(kimg=inf)
 
 
 class AdaptiveAugmentation:

@@ -1,12 +1,17 @@
 """What `--cfg` stands for, and the configurations that a set of options describes."""
 
 from collections.abc import Collection
+from math import inf
 from typing import Any
 
+import torch
+
+from stylegan.adaptation import NO_AUGMENTATION, AdaptationConfig
 from stylegan.checkpoint import CheckpointError
 from stylegan.config import DiscriminatorConfig, GeneratorConfig
-from stylegan.generator import native_precision
-from stylegan.training import TrainingConfig
+from stylegan.discriminator import Discriminator
+from stylegan.generator import Generator, native_precision
+from stylegan.training import Trainer, TrainingConfig
 
 Options = dict[str, Any]  # by the names of train_gan.py, dashes as underscores
 
@@ -21,6 +26,7 @@ _FULL: Options = {
     "first_cutoff": 2.0,
     "first_stopband": 2**2.1,
     "gamma": None,  # 2 (res / 256)^2 32 / batch
+    "aug": "ada",
 }
 _SMALL: Options = {
     "batch": 8,
@@ -33,6 +39,7 @@ _SMALL: Options = {
     "first_cutoff": 4.0,
     "first_stopband": 8.0,
     "gamma": 2.0,
+    "aug": "noaug",  # nothing overfits in the kimg that two cores have time for
 }
 
 PRESETS: dict[str, Options] = {
@@ -108,6 +115,18 @@ def discriminator_config(options: Options, resolution: int) -> DiscriminatorConf
     )
 
 
+def adaptation_config(options: Options) -> AdaptationConfig:
+    """Return how the discriminator's pictures are augmented.
+
+    Raises:
+        ConfigError: options out of range.
+    """
+    if options["aug"] == "noaug":
+        return NO_AUGMENTATION
+    kimg = inf if options["aug"] == "fixed" else AdaptationConfig.kimg
+    return AdaptationConfig(options["target"], kimg, initial_p=options["p"])
+
+
 def training_config(options: Options, resolution: int) -> TrainingConfig:
     """Return the recipe that the options describe.
 
@@ -129,3 +148,15 @@ def training_config(options: Options, resolution: int) -> TrainingConfig:
         precision=native_precision(options["fp32"]),
         seed=options["seed"],
     )
+
+
+def build_trainer(options: Options, resolution: int) -> Trainer:
+    """Return G, D and their optimisers, initialised from the seed.
+
+    Raises:
+        ConfigError: options out of range, or that do not fit together.
+    """
+    torch.manual_seed(options["seed"])
+    G = Generator(generator_config(options, resolution))
+    D = Discriminator(discriminator_config(options, resolution))
+    return Trainer(G, D, training_config(options, resolution), adaptation_config(options))

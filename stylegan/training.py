@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from stylegan.adaptation import NO_AUGMENTATION, AdaptationConfig, AdaptiveAugmentation
 from stylegan.checkpoint import CheckpointError
 from stylegan.config import ConfigError
 from stylegan.discriminator import Discriminator, samples_per_group
 from stylegan.generator import Generator
+from stylegan.guard import FiniteGuard
 from stylegan.interrupts import interrupts_held
 from stylegan.layers import SynthesisLayer
 from stylegan.losses import discriminator_loss, generator_loss, r1_penalty
@@ -73,6 +75,8 @@ class TrainStep:
     d_loss: Tensor
     real_sign: Tensor  # mean sign of D(real): near 1, D overfits; near 0, it sees nothing
     r1: Tensor | None  # only in steps that apply it
+    g_grad_norm: Tensor  # of all weights together; a step whose norms are not finite is skipped
+    d_grad_norm: Tensor
 
 
 class MagnitudeRecorder:
@@ -98,14 +102,18 @@ class MagnitudeRecorder:
     def update(self, decay: float) -> None:
         """Move every layer's `magnitude_ema` towards what was recorded."""
         for index, value in self.values.items():
-            layer = self.layers[index]
-            layer.magnitude_ema.copy_(value.lerp(layer.magnitude_ema, decay))
+            magnitude = self.layers[index].magnitude_ema
+            magnitude.copy_(_if_finite(value.lerp(magnitude, decay), magnitude))
+
+
+def _if_finite(new: Tensor, old: Tensor) -> Tensor:
+    return torch.where(new.isfinite().all(), new, old)
 
 
 def _adam(module: nn.Module, lr: float, lazy_ratio: float = 1.0) -> torch.optim.Adam:
     """Adam with betas (0, 0.99), corrected for the steps that lazy regularisation adds."""
     betas = (0.0**lazy_ratio, 0.99**lazy_ratio)
-    return torch.optim.Adam(module.parameters(), lr * lazy_ratio, betas, eps=1e-8, foreach=True)
+    return torch.optim.Adam(module.parameters(), lr * lazy_ratio, betas, eps=1e-8, fused=True)
 
 
 def _adam_state(optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]:
@@ -127,8 +135,16 @@ class Trainer:
         ConfigError: the batch does not divide into the discriminator's groups.
     """
 
-    def __init__(self, G: Generator, D: Discriminator, config: TrainingConfig) -> None:
+    def __init__(
+        self,
+        G: Generator,
+        D: Discriminator,
+        config: TrainingConfig,
+        adaptation: AdaptationConfig = NO_AUGMENTATION,
+    ) -> None:
         samples_per_group(config.batch, D.config.mbstd_group_size)
+        self.augmentation = AdaptiveAugmentation(adaptation, config.seed)
+        self.guard = FiniteGuard()
         self.G, self.D, self.config = G.train(), D.train(), config
         self.G_ema = copy.deepcopy(G).eval().requires_grad_(False)
         interval = config.r1_interval
@@ -146,16 +162,27 @@ class Trainer:
     def step(self, reals: Tensor) -> TrainStep:
         """Take one step on real pictures `[batch, 3, R, R]` in [-1, 1].
 
-        D and G learn from the same fakes: one generator pass serves both.
+        D and G learn from the same fakes: one generator pass serves both. Gradients that are not
+        finite change nothing.
+
+        Raises:
+            TrainingError: too many steps had such gradients.
         """
         self._set_learning_rates()
         fakes = self._generate()
-        d_loss, real_sign = self._step_discriminator(reals, fakes.detach())
-        g_loss = self._step_generator(fakes)
-        r1 = self._step_r1(reals) if self.step_count % self.config.r1_interval == 0 else None
+        d_loss, real_sign, d_norm = self._step_discriminator(reals, fakes.detach())
+        g_loss, g_norm = self._step_generator(fakes)
+        is_lazy = self.step_count % self.config.r1_interval == 0
+        r1, r1_norm = self._step_r1(reals) if is_lazy else (None, d_norm)
+        self.augmentation.observe(real_sign, self.config.batch)
         self.step_count += 1
         self._average_generator()
-        return TrainStep(self.step_count, self.num_images, g_loss, d_loss, real_sign, r1)
+        self.guard.observe(self.step_count, [g_norm, d_norm, r1_norm])
+        losses = g_loss, d_loss, real_sign, r1
+        return TrainStep(self.step_count, self.num_images, *losses, g_norm, d_norm)
+
+    def _augment(self, images: Tensor, stream: str) -> Tensor:
+        return self.augmentation(images, stream, self.num_images)
 
     def _set_learning_rates(self) -> None:
         factor = self.config.lr_factor(self.step_count)
@@ -168,37 +195,45 @@ class Trainer:
         z = torch.randn(config.batch, self.G.config.z_dim, generator=generator)
         ws = self.G.mapping(z)
         mean_w = ws[:, 0].detach().mean(0)
-        self.G.mapping.w_avg.copy_(mean_w.lerp(self.G.mapping.w_avg, config.w_avg_decay))
+        w_avg = self.G.mapping.w_avg
+        w_avg.copy_(_if_finite(mean_w.lerp(w_avg, config.w_avg_decay), w_avg))
         with MagnitudeRecorder(self.G) as magnitudes:
             fakes = self.G.synthesis(ws, precision=config.precision)
         magnitudes.update(0.5 ** (config.batch / config.magnitude_half_life))
         return fakes
 
-    def _step_discriminator(self, reals: Tensor, fakes: Tensor) -> tuple[Tensor, Tensor]:
+    def _step_discriminator(self, reals: Tensor, fakes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         precision = self.config.precision
-        real_logits = self.D(reals, precision=precision)
-        loss = discriminator_loss(real_logits, self.D(fakes, precision=precision))
-        self._descend(self.d_opt, loss)
-        return loss.detach(), real_logits.detach().sign().mean()
+        real_logits = self.D(self._augment(reals, "augment real"), precision=precision)
+        fake_logits = self.D(self._augment(fakes, "augment fake"), precision=precision)
+        loss = discriminator_loss(real_logits, fake_logits)
+        norm = self._descend(self.d_opt, loss)
+        return loss.detach(), real_logits.detach().sign().mean(), norm
 
-    def _step_generator(self, fakes: Tensor) -> Tensor:
+    def _step_generator(self, fakes: Tensor) -> tuple[Tensor, Tensor]:
         self.D.requires_grad_(False)
+        fakes = self._augment(fakes, "augment generator")
         loss = generator_loss(self.D(fakes, precision=self.config.precision))
-        self._descend(self.g_opt, loss)
+        norm = self._descend(self.g_opt, loss)
         self.D.requires_grad_(True)
-        return loss.detach()
+        return loss.detach(), norm
 
-    def _step_r1(self, reals: Tensor) -> Tensor:
+    def _step_r1(self, reals: Tensor) -> tuple[Tensor, Tensor]:
         reals = reals.detach().requires_grad_(True)
-        penalty = r1_penalty(self.D(reals), reals)
-        self._descend(self.d_opt, penalty * (self.config.gamma / 2 * self.config.r1_interval))
-        return penalty.detach()
+        penalty = r1_penalty(self.D(self._augment(reals, "augment r1")), reals)
+        weight = self.config.gamma / 2 * self.config.r1_interval
+        return penalty.detach(), self._descend(self.d_opt, penalty * weight)
 
     @staticmethod
-    def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    def _descend(optimizer: torch.optim.Adam, loss: Tensor) -> Tensor:
+        """Step down the gradient of `loss` if it is finite, and return its norm."""
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        grads = [p.grad for p in optimizer.param_groups[0]["params"] if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(grads)
+        optimizer.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]  # skips
         optimizer.step()
+        return norm
 
     @torch.no_grad()
     def _average_generator(self) -> None:
@@ -218,6 +253,8 @@ class Trainer:
             "G_ema": self.G_ema.state_dict(),
             "g_opt": _adam_state(self.g_opt),
             "d_opt": _adam_state(self.d_opt),
+            "augmentation": self.augmentation.state_dict(),
+            "guard": self.guard.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -232,6 +269,8 @@ class Trainer:
                 getattr(self, name).load_state_dict(state[name])
             _restore_adam(self.g_opt, state["g_opt"])
             _restore_adam(self.d_opt, state["d_opt"])
+            self.augmentation.load_state_dict(state["augmentation"])
+            self.guard.load_state_dict(state["guard"])
         except (KeyError, RuntimeError) as error:
             message = f"training state: made with other options ({error}). Repeat those."
             raise CheckpointError(message, "E-MODEL-MISMATCH") from error

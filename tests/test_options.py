@@ -35,8 +35,8 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
         "": (
             "--data --outdir --cfg --batch --gamma --mirror --kimg --steps --tick --snap --seed "
             "--cbase --cmax --num-layers --z-dim --w-dim --map-depth --margin --first-cutoff "
-            "--first-stopband --mbstd-group --glr --dlr --anneal --lr-floor --fp32 --resume "
-            "--desc -n/--dry-run"
+            "--first-stopband --mbstd-group --glr --dlr --anneal --lr-floor --aug --target --p "
+            "--fp32 --resume --desc -n/--dry-run"
         ).split(),
     },
 }

@@ -64,6 +64,7 @@ def test_statistics(run):
     assert [row["step"] for row in rows] == [2, 4]
     assert [row["kimg"] for row in rows] == [0.008, 0.016]
     names = {"kimg", "step", "g_loss", "d_loss", "real_sign", "r1", "images_per_sec", "lr"}
+    names |= {"g_grad_norm", "d_grad_norm", "p", "skipped_steps"}
     assert all(set(row) == names for row in rows)
     assert rows[0]["r1"] > 0 == rows[1]["r1"]  # applied in step 0
     assert all(row["lr"] == 1 and row["images_per_sec"] > 0 for row in rows)
@@ -128,8 +129,9 @@ def test_sheet_shows_the_averaged_generator(tmp_path):
 
 
 def test_resuming_to_a_larger_total_is_bit_exact(data, run, tmp_path):
-    training(data, tmp_path / "straight", "--steps", 7, "--seed", 3)
-    training(data, tmp_path / "parts", "--steps", 4, "--seed", 3)
+    more = ["--seed", 3, "--aug", "ada", "--p", 0.5]
+    training(data, tmp_path / "straight", "--steps", 7, *more)
+    training(data, tmp_path / "parts", "--steps", 4, *more)
     [straight], [parts] = (tmp_path / "straight").iterdir(), (tmp_path / "parts").iterdir()
     training(data, tmp_path / "parts", "--steps", 7, "--seed", 5, "--resume", parts)
     assert [p.name for p in (tmp_path / "parts").iterdir()] == [parts.name], "a second run folder"

@@ -102,6 +102,27 @@ def test_a_damaged_picture_ends_the_run_with_its_name(tmp_path):
     assert re.search(r"img0000000\d\.png", result.stderr)
 
 
+def test_gradients_that_stay_not_finite_end_the_run(data, tmp_path, monkeypatch):
+    from stylegan import training
+
+    honest = training.generator_loss
+    calls = []
+
+    def poisoned(logits):
+        calls.append(len(calls) + 1)
+        return honest(logits) * (float("nan") if calls[-1] in (2, 3) or calls[-1] >= 7 else 1)
+
+    monkeypatch.setattr(training, "generator_loss", poisoned)
+    more = ["--steps", 100, "--tick", 0.004, "--snap", 1]
+    result = invoke("--data", data, "--outdir", tmp_path, *TINY, *more)
+    assert_refused(result, "E-TRAIN-NAN", 79)
+    assert len(calls) == 15 and "9 in a row, 11 of the last 1000" in result.stderr
+    [folder] = tmp_path.iterdir()
+    rows = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
+    assert [row["skipped_steps"] for row in rows][:7] == [0, 1, 2, 2, 2, 2, 3]
+    load_generator(folder / "generator.safetensors")
+
+
 def test_weights_that_are_not_finite_are_not_published(data, tmp_path, monkeypatch):
     from stylegan.training import Trainer
 

@@ -14,6 +14,7 @@ from tiny_models import (
     tiny_trainer,
 )
 
+from stylegan import training
 from stylegan.config import ConfigError
 from stylegan.generator import native_precision
 from stylegan.training import TrainingConfig, train
@@ -183,6 +184,23 @@ def test_average_latent_and_magnitudes():
     found = [layer.magnitude_ema.item() for layer in layers]
     np.testing.assert_allclose(found, magnitudes, rtol=1e-5)
     assert all(abs(value - 1) > 1e-3 for value in found), "a layer was left out"
+
+
+@pytest.mark.parametrize("loss", ["generator_loss", "discriminator_loss", "r1_penalty"])
+def test_a_gradient_that_is_not_finite_changes_nothing(monkeypatch, loss):
+    trainer = tiny_trainer()
+    honest, before = getattr(training, loss), parameters(trainer.G)
+    monkeypatch.setattr(training, loss, lambda *args: honest(*args) * float("inf"))
+    trainer.step(real_batch())
+    kept = all(torch.equal(v, before[k]) for k, v in trainer.G.named_parameters())
+    assert kept == (loss == "generator_loss")
+    weights = [t for module in (trainer.G, trainer.D) for t in module.state_dict().values()]
+    moments = [s["exp_avg_sq"] for o in (trainer.g_opt, trainer.d_opt) for s in o.state.values()]
+    assert all(t.isfinite().all() for t in (*weights, *moments))
+    assert trainer.guard.skipped == 1
+    monkeypatch.undo()
+    trainer.step(real_batch(1))
+    assert trainer.guard.state_dict() == {"skipped": 1, "in_a_row": 0, "recent": [1]}
 
 
 def test_reported_losses():
