@@ -6,6 +6,7 @@ import torch
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from stylegan import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
+from stylegan.adaptation import NO_AUGMENTATION
 from stylegan.training import Trainer, TrainingConfig
 
 G_CONFIG = GeneratorConfig(
@@ -33,9 +34,9 @@ def tiny_discriminator(seed=1, config=D_CONFIG):
     return Discriminator(config)
 
 
-def tiny_trainer(seed=0, **recipe):
+def tiny_trainer(seed=0, adaptation=NO_AUGMENTATION, **recipe):
     config = TrainingConfig(**{"total_steps": 100, "batch": BATCH, **recipe})
-    return Trainer(tiny_generator(seed), tiny_discriminator(seed + 1), config)
+    return Trainer(tiny_generator(seed), tiny_discriminator(seed + 1), config, adaptation)
 
 
 def real_batch(step=0):
