@@ -108,12 +108,16 @@ def main(**options: Any) -> None:
     options = resolve(options)
     if options["resume"] is not None:
         options = continued(options, given_options(), stored_options(options["resume"]))
-    config, g_config = training_config(options, resolution), generator_config(options, resolution)
     if options["dry_run"]:
+        g_config, config = (
+            generator_config(options, resolution),
+            training_config(options, resolution),
+        )
         facts = {**options, **g_config.to_dict(), "gamma": config.gamma}
         click.echo(json.dumps(facts, indent=1, default=str))
         return
     trainer = build_trainer(options, resolution)
+    config = trainer.config
     run = open_run(options, dataset.name, trainer, dataset.digest())
     runtime.setup_logging(run / "log.txt")
     stream = batches(

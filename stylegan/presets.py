@@ -39,13 +39,13 @@ _SMALL: Options = {
     "first_cutoff": 4.0,
     "first_stopband": 8.0,
     "gamma": 2.0,
-    "aug": "noaug",  # nothing overfits in the kimg that two cores have time for
+    "aug": "noaug",  # as the default model was trained
 }
 
 PRESETS: dict[str, Options] = {
     "t": _FULL,
     "r": _FULL,
-    # for two CPU cores; at these sizes a first cutoff of 2 leaves the first layers blind
+    # for two CPU cores; the default model was trained with t-64
     "t-64": _SMALL,
     "t-128": _SMALL | {"num_layers": 9, "gamma": 8.0},
     "t-256-small": _SMALL | {"num_layers": 10, "cbase": 4096, "batch": 4, "gamma": 32.0},
