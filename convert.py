@@ -18,7 +18,8 @@ def convert(pickle: Path, out: Path) -> None:
     G_ema becomes generator.safetensors and D, if there is one, discriminator.safetensors.
     An existing folder is not touched: the next free of OUT-2, OUT-3, ... is taken.
     """
-    from stylegan.checkpoint import file_sha256, save_generator, save_weights
+    from engine.files import file_sha256
+    from stylegan.checkpoint import save_generator, save_weights
     from stylegan.nvidia_pickle import read_nvidia_pickle
 
     G, D = read_nvidia_pickle(pickle)

@@ -63,13 +63,13 @@ def prepare(
     """Read the picture and the models; return the problem and the facts about its inputs."""
     from custom_ops.allocator import keep_freed_memory
     from data.image_io import load_measurement
+    from engine.files import file_sha256
     from inversion.config import InversionConfig
     from inversion.latent import LatentPrior
     from inversion.measurement import fit_measurement
     from inversion.operators import GreySmall
     from inversion.pipeline import Inverter
     from stylegan import load_generator
-    from stylegan.checkpoint import file_sha256
     from stylegan.device import pick_device
     from stylegan.generator import native_precision
 

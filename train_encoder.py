@@ -59,9 +59,9 @@ def main(**options: Any) -> None:
     from custom_ops.allocator import keep_freed_memory
     from encoder import Encoder, EncoderConfig
     from encoder.training import EncoderTrainer, EncoderTrainingConfig, train
+    from engine.files import file_sha256
     from inversion.latent import LatentPrior
     from stylegan import load_generator
-    from stylegan.checkpoint import file_sha256
     from stylegan.generator import native_precision
 
     keep_freed_memory()
@@ -110,7 +110,7 @@ class Renderer:
         """Return pictures x [num, 3, R, R] and their latents v [num, dim]."""
         import torch
 
-        from stylegan.seeding import derive_generator
+        from engine.seeding import derive_generator
 
         generator = derive_generator(self.seed, stream, index)
         z = torch.randn(num, self.G.config.z_dim, generator=generator)
@@ -157,7 +157,7 @@ def open_run(options: dict[str, Any], trainer: EncoderTrainer) -> Path:
         text = json.dumps(options, indent=1, default=str)
         (run / "training_options.json").write_text(text + "\n")
         return run
-    from stylegan.training_state import newest_training_state
+    from engine.states import newest_training_state
 
     trainer.load_state_dict(newest_training_state(run))
     return run
@@ -208,7 +208,7 @@ class Reporter:
 
     def _write_weights(self, result: HeldOut) -> None:
         from encoder.model import save_encoder
-        from stylegan.training_state import prune_training_states, save_training_state
+        from engine.states import prune_training_states, save_training_state
 
         encoder: Encoder = self.trainer.encoder
         facts = {"trained_steps": self.trainer.step_count, **dataclasses.asdict(result)}

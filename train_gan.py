@@ -159,8 +159,8 @@ def open_run(options: dict[str, Any], name: str, trainer: Trainer, data_digest: 
         text = json.dumps(options, indent=1, default=str)
         (run / "training_options.json").write_text(text + "\n")
         return run
+    from engine.states import newest_training_state
     from stylegan.checkpoint import CheckpointError
-    from stylegan.training_state import newest_training_state
 
     state = newest_training_state(run)
     if "trainer" not in state:
@@ -206,8 +206,8 @@ def save_fakes(path: Path, trainer: Trainer) -> None:
     import torch
 
     from data.image_io import save_png, to_uint8
+    from engine.seeding import derive_generator
     from evaluation.report import tile
-    from stylegan.seeding import derive_generator
 
     generator = derive_generator(trainer.config.seed, "grid")
     z = torch.randn(GRID * GRID, trainer.G.config.z_dim, generator=generator)
@@ -266,9 +266,9 @@ class Reporter:
 
     def snapshot(self) -> None:
         """Write samples, weights of the averaged generator and the training state."""
+        from engine.states import prune_training_states, save_training_state
         from evaluation.curves import draw_curves
         from stylegan.checkpoint import save_generator
-        from stylegan.training_state import prune_training_states, save_training_state
 
         trainer, kimg = self.trainer, f"{self.trainer.num_images // 1000:06d}"
         facts: dict[str, Any] = {

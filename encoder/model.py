@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from encoder.backbone import FEATURES, Backbone
+from engine.files import file_sha256
 from stylegan.checkpoint import (
     CheckpointError,
     config_from,
-    file_sha256,
     load_state_strictly,
     read_weights,
     save_weights,

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from encoder.model import Encoder
+from engine.interrupts import interrupts_held
 from stylegan.checkpoint import CheckpointError
 from stylegan.config import ConfigError
-from stylegan.interrupts import interrupts_held
 
 Pairs = Callable[[int], tuple[Tensor, Tensor]]  # step -> y [N, 1, h, w], v [N, latent_dim]
 

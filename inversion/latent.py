@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.seeding import derive_generator
 from stylegan import Generator, GeneratorConfig
-from stylegan.seeding import derive_generator
 
 SLOPE, GAIN = 0.2, math.sqrt(2)  # of the mapping network's last activation
 EIGENVALUE_FLOOR = 1e-6  # of the largest

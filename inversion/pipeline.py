@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from engine.seeding import derive_generator
 from inversion.config import InversionConfig
 from inversion.latent import LatentPrior
 from inversion.objective import RandomisedProblem, one_sided_residual
@@ -16,7 +17,6 @@ from inversion.optimize import minimize
 from inversion.precondition import Preconditioner
 from inversion.project import Projection, project
 from stylegan import Generator
-from stylegan.seeding import derive_generator
 
 Start = Callable[[Tensor], Tensor]  # standard normal [N, dim] -> where to start in v, [N, dim]
 

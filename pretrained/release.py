@@ -22,7 +22,8 @@ FOLDER = Path(__file__).parent
 @click.argument("weights", type=click.Path(path_type=Path, exists=True))
 def main(kind: str, weights: Path) -> None:
     """Store WEIGHTS as the default model's generator or encoder."""
-    from stylegan.checkpoint import file_sha256, read_weights, save_weights
+    from engine.files import file_sha256
+    from stylegan.checkpoint import read_weights, save_weights
 
     metadata, state = read_weights(weights, kind)
     half = {

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from custom_ops import upfirdn2d
-from stylegan.seeding import derive_generator
+from engine.seeding import derive_generator
 
 NUMBERS_PER_SAMPLE = 28
 

@@ -1,11 +1,8 @@
 """Release weights: safetensors files that carry the configuration they belong to."""
 
-import contextlib
 import hashlib
 import json
-import os
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from engine.files import atomic_file, file_sha256
 from stylegan.config import GeneratorConfig
 from stylegan.generator import Generator
 
@@ -25,42 +23,11 @@ NO_DIGEST = "0" * 64  # stands in the digest's place while the digest is compute
 
 
 class CheckpointError(ValueError):
-    """A model file or a training state cannot be used; `code` says what kind of fault."""
+    """A model file cannot be used; `code` says what kind of fault."""
 
     def __init__(self, message: str, code: str = "E-MODEL") -> None:
         super().__init__(message)
         self.code = code
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; rename it into place when the block succeeds."""
-    temporary = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex[:8]}")
-    try:
-        yield temporary
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_weights(

@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.interrupts import interrupts_held
+from engine.seeding import derive_generator
 from stylegan.adaptation import NO_AUGMENTATION, AdaptationConfig, AdaptiveAugmentation
 from stylegan.checkpoint import CheckpointError
 from stylegan.config import ConfigError
 from stylegan.discriminator import Discriminator, samples_per_group
 from stylegan.generator import Generator
 from stylegan.guard import FiniteGuard
-from stylegan.interrupts import interrupts_held
 from stylegan.layers import SynthesisLayer
 from stylegan.losses import discriminator_loss, generator_loss, r1_penalty
-from stylegan.seeding import derive_generator
 
 
 @dataclass(frozen=True)

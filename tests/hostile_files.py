@@ -6,12 +6,13 @@ import os
 import pytest
 
 import runtime
+from engine.states import StateError
 from stylegan import load_generator
 from stylegan.checkpoint import CheckpointError
 
 
 def assert_refused(path, what, exit_code=65, load=load_generator):
-    with pytest.raises(CheckpointError, match=what) as caught:
+    with pytest.raises((CheckpointError, StateError), match=what) as caught:
         load(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert runtime.exit_code(caught.value.code) == exit_code

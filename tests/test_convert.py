@@ -26,8 +26,9 @@ from nvidia_case import (
 from safetensors import safe_open
 
 import convert
+from engine.files import file_sha256
 from stylegan import Discriminator, DiscriminatorConfig, load_generator
-from stylegan.checkpoint import file_sha256, read_weights
+from stylegan.checkpoint import read_weights
 
 ROOT = Path(__file__).parent.parent
 FILTERS = ("_filter",)

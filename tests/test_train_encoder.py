@@ -12,10 +12,11 @@ from tiny_models import digest, small_resnet, tiny_generator
 
 import train_encoder
 from encoder import load_encoder
+from engine.files import file_sha256
+from engine.states import load_training_state
 from inversion.latent import LatentPrior
 from stylegan import load_generator
-from stylegan.checkpoint import file_sha256, save_generator
-from stylegan.training_state import load_training_state
+from stylegan.checkpoint import save_generator
 
 FIGURES = {"step", "train_mse_v", "mse_w", "r2_w", "mse_v", "r2_v"}
 

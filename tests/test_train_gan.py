@@ -16,9 +16,9 @@ from train_gan_case import ROOT, TINY, assert_refused, invoke, make_pictures, tr
 
 import train_gan
 from data.faces import describe, draw
+from engine.seeding import derive_generator
+from engine.states import load_training_state
 from stylegan import load_generator
-from stylegan.seeding import derive_generator
-from stylegan.training_state import load_training_state
 
 
 @pytest.fixture(scope="module")

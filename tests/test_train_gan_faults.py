@@ -13,7 +13,8 @@ from PIL import Image
 from train_gan_case import ROOT, TINY, assert_refused, invoke, make_pictures, training
 
 import train_gan
-from stylegan import checkpoint, load_generator, training_state
+from engine import states
+from stylegan import checkpoint, load_generator
 from stylegan.presets import resolve, training_config
 
 
@@ -159,7 +160,7 @@ def test_a_full_disk_is_one_line_and_keeps_the_last_state(data, tmp_path, monkey
 
 
 def test_a_state_of_another_kind_of_run_is_refused(data, tmp_path):
-    training_state.save_training_state(tmp_path / "state-000000001", {"encoder": {}})
+    states.save_training_state(tmp_path / "state-000000001", {"encoder": {}})
     result = invoke("--data", data, *TINY, "--steps", 3, "--resume", tmp_path)
     assert_refused(result, "E-MODEL-MISMATCH", 76)
 

@@ -19,9 +19,9 @@ from encoder.training import (
     set_residual_covariance,
     train,
 )
+from engine.states import load_training_state, save_training_state
 from stylegan.checkpoint import CheckpointError
 from stylegan.config import ConfigError
-from stylegan.training_state import load_training_state, save_training_state
 
 DIM = 6
 RECIPE = {"total_steps": 8, "warmup": 2, "lr": 1e-3}

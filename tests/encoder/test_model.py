@@ -12,7 +12,8 @@ import runtime
 from encoder import Encoder, EncoderConfig, load_encoder
 from encoder.model import save_encoder
 from encoder.training import set_residual_covariance
-from stylegan.checkpoint import CheckpointError, file_sha256, save_generator, save_weights
+from engine.files import file_sha256
+from stylegan.checkpoint import CheckpointError, save_generator, save_weights
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import scipy.linalg
 import scipy.stats
 import torch
 
+from engine.seeding import derive_generator
 from inversion.latent import LatentPrior
-from stylegan.seeding import derive_generator
 from tests.inversion.tiny import tiny_generator
 
 NUM = 20_000

@@ -17,13 +17,9 @@ from safetensors.torch import save_file
 from tiny_models import G_CONFIG, digest, tiny_discriminator, tiny_generator
 
 import runtime
+from engine.files import file_sha256
 from stylegan import checkpoint, load_generator
-from stylegan.checkpoint import (
-    CheckpointError,
-    file_sha256,
-    save_generator,
-    save_weights,
-)
+from stylegan.checkpoint import CheckpointError, save_generator, save_weights
 
 FORMAT_1 = {"kind": "generator", "format_version": "1", "config": json.dumps(G_CONFIG.to_dict())}
 

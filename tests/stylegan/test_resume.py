@@ -16,10 +16,10 @@ from tiny_models import (
     tiny_trainer,
 )
 
+from engine.states import load_training_state, save_training_state
 from stylegan.adaptation import AdaptationConfig
 from stylegan.checkpoint import CheckpointError
 from stylegan.training import Trainer, TrainingConfig
-from stylegan.training_state import load_training_state, save_training_state
 
 RECIPE = {"total_steps": 8, "anneal": 0.8, "r1_interval": 4}  # R1 in steps 0 and 4
 ADAPTATION = AdaptationConfig(kimg=0.1, initial_p=0.4)

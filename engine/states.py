@@ -11,10 +11,18 @@ from typing import Any
 
 import torch
 
-from stylegan.checkpoint import CheckpointError, file_sha256, sync
+from engine.files import file_sha256, sync
 
 _log = logging.getLogger(__name__)
 MANIFEST = "MANIFEST.json"
+
+
+class StateError(ValueError):
+    """A training state cannot be used; `code` says what kind of fault."""
+
+    def __init__(self, message: str, code: str = "E-MODEL") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def save_training_state(folder: Path, state: dict[str, Any]) -> None:
@@ -44,7 +52,7 @@ def load_training_state(folder: Path) -> dict[str, Any]:
     """Read a training state after checking its size and SHA-256.
 
     Raises:
-        CheckpointError: incomplete or damaged.
+        StateError: incomplete or damaged.
     """
     folder = Path(folder)
     file = folder / "state.pt"
@@ -53,30 +61,30 @@ def load_training_state(folder: Path) -> dict[str, Any]:
         intact = file.stat().st_size == entry["bytes"] and file_sha256(file) == entry["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"{folder}: training state is incomplete ({error}). Remove it."
-        raise CheckpointError(message) from error
+        raise StateError(message) from error
     if not intact:
         message = f"{folder}: training state is damaged (its SHA-256 differs). Remove it."
-        raise CheckpointError(message)
+        raise StateError(message)
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         message = f"{folder}: training state holds more than tensors and plain values. Remove it."
-        raise CheckpointError(message) from error
+        raise StateError(message) from error
 
 
 def newest_training_state(run: Path) -> dict[str, Any]:
     """Read the newest training state of a run folder that is not damaged.
 
     Raises:
-        CheckpointError: there is none, or all are damaged.
+        StateError: there is none, or all are damaged.
     """
-    damage = CheckpointError(
+    damage = StateError(
         f"{run}: no training state there. Give a run folder to --resume.", "E-MODEL-MISSING"
     )
     for folder in sorted(Path(run).glob("state-*"), reverse=True):
         try:
             return load_training_state(folder)
-        except CheckpointError as error:
+        except StateError as error:
             _log.warning("%s Trying an older one.", error)
             damage = error
     raise damage

@@ -9,8 +9,9 @@ import torch
 from hostile_files import Bomb, assert_refused, flip_bit, recorded_events, write_half
 from tiny_models import digest
 
-from stylegan.checkpoint import CheckpointError, file_sha256
-from stylegan.training_state import (
+from engine.files import file_sha256
+from engine.states import (
+    StateError,
     load_training_state,
     newest_training_state,
     prune_training_states,
@@ -89,7 +90,7 @@ def test_newest_state_is_taken_and_the_previous_where_it_is_damaged(folder, capl
     assert newest_training_state(folder.parent)["step"] == 3
     assert str(newer) in caplog.text and "damaged" in caplog.text
     flip_bit(folder / "state.pt", 40)
-    with pytest.raises(CheckpointError, match="damaged"):
+    with pytest.raises(StateError, match="damaged"):
         newest_training_state(folder.parent)
 
 

@@ -1,0 +1,1 @@
+"""What every long training needs, whatever it trains: ranks, states, records, signals."""
