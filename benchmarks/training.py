@@ -26,7 +26,8 @@ from custom_ops.allocator import keep_freed_memory
 from stylegan import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
 from stylegan.filters import plan_layers
 from stylegan.generator import PRECISIONS, native_precision
-from stylegan.training import Trainer, TrainingConfig
+from stylegan.recipe import TrainingConfig
+from stylegan.training import Trainer
 
 PLAIN = {"w_dim": 128, "z_dim": 128, "margin_size": 4, "first_cutoff": 4, "first_stopband": 8}
 

@@ -4,6 +4,7 @@ The controller of "Training Generative Adversarial Networks with Limited Data" (
 section 3): r = E[sign(D(real))] rises towards 1 as D overfits.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -56,19 +57,18 @@ class AdaptiveAugmentation:
         self.num_steps, self.num_images = 0, 0
         self.sign_sum: Tensor | float = 0.0  # a tensor where no step should wait for it
 
-    def __call__(self, images: Tensor, stream: str, first_index: int) -> Tensor:
+    def __call__(self, images: Tensor, stream: str, indices: Sequence[int]) -> Tensor:
         """Return `images` `[N, 3, R, R]` in [-1, 1], augmented and not clipped.
 
         Each picture's change depends only on (seed, stream, its index) and p.
 
         Args:
-            images: consecutive samples.
+            images: samples.
             stream: use of the pictures; those of another stream change independently.
-            first_index: index of the first sample, over the whole run and all processes.
+            indices: of the samples, over the whole run and all processes.
         """
         if self.p == 0:
             return images
-        indices = range(first_index, first_index + len(images))
         return augment(images, self.p, draw_numbers(self.seed, stream, indices))
 
     def observe(self, real_sign: Tensor | float, num_images: int) -> None:

@@ -11,7 +11,8 @@ from stylegan.checkpoint import CheckpointError
 from stylegan.config import DiscriminatorConfig, GeneratorConfig
 from stylegan.discriminator import Discriminator
 from stylegan.generator import Generator, native_precision
-from stylegan.training import Trainer, TrainingConfig
+from stylegan.recipe import TrainingConfig
+from stylegan.training import Trainer
 
 Options = dict[str, Any]  # by the names of train_gan.py, dashes as underscores
 

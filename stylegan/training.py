@@ -1,138 +1,73 @@
 """Train a StyleGAN3: logistic loss, lazy R1, averaged generator (Karras et al. 2021, app. D)."""
 
 import copy
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from engine.interrupts import interrupts_held
-from engine.seeding import derive_generator
+from engine.ranks import ALONE, Ranks
 from stylegan.adaptation import NO_AUGMENTATION, AdaptationConfig, AdaptiveAugmentation
+from stylegan.batching import draw_labels, draw_latents, positions_of_part
 from stylegan.checkpoint import CheckpointError
-from stylegan.config import ConfigError
 from stylegan.discriminator import Discriminator, samples_per_group
 from stylegan.generator import Generator
 from stylegan.guard import FiniteGuard
-from stylegan.layers import SynthesisLayer
 from stylegan.losses import discriminator_loss, generator_loss, r1_penalty
+from stylegan.magnitudes import MagnitudeRecorder, follow_
+from stylegan.optimizer import FlatAdam
+from stylegan.recipe import TrainingConfig
 
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """The recipe of one run. One step is one batch of real pictures.
-
-    Raises:
-        ConfigError: a value is out of range.
-    """
-
-    total_steps: int  # steps of the whole run, resumed parts included
-    batch: int = 32  # real pictures per step
-    gamma: float = 2.0  # weight of the R1 penalty
-    g_lr: float = 2.5e-3  # learning rate of the generator
-    d_lr: float = 2e-3  # learning rate of the discriminator
-    r1_interval: int = 16  # steps between two R1 penalties
-    ema_kimg: float = 10.0  # half-life of the generator's average, thousands of pictures
-    ema_rampup: float = 0.05  # at first, half-life over pictures seen
-    anneal: float = 0.3  # last share of the run in which learning rates fall
-    lr_floor: float = 0.25  # what they fall to
-    w_avg_decay: float = 0.998  # per step
-    magnitude_half_life: float = 20_000  # pictures, of the running input magnitudes
-    precision: str = "fp32"  # of the signals between layers; R1 is always float32
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("total_steps", "batch", "r1_interval"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        for name in ("anneal", "lr_floor"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must lie in [0, 1].")
-
-    def lr_factor(self, step: int) -> float:
-        """Return what learning rates are multiplied by: 1, then a half cosine to the floor."""
-        if not self.anneal:
-            return 1.0
-        progress = (step / self.total_steps - (1 - self.anneal)) / self.anneal
-        return 1 - (1 - self.lr_floor) * (1 - math.cos(math.pi * min(max(progress, 0), 1))) / 2
-
-    def ema_beta(self, num_images: int) -> float:
-        """Return the decay of the generator's average after `num_images` pictures."""
-        half_life = min(self.ema_kimg * 1000, num_images * self.ema_rampup)
-        return 0.5 ** (self.batch / max(half_life, 1e-8))
+STATEFUL = ("G", "D", "G_ema", "g_opt", "d_opt", "augmentation", "guard")
 
 
 @dataclass(frozen=True)
 class TrainStep:
-    """What one step reports. Losses stay tensors, so that no step waits for them."""
+    """What one step reports, of all processes. Losses stay tensors: no step waits for them."""
 
     step: int  # steps done
     num_images: int  # real pictures seen
     g_loss: Tensor
     d_loss: Tensor
     real_sign: Tensor  # mean sign of D(real): near 1, D overfits; near 0, it sees nothing
+    fake_sign: Tensor  # mean sign of D(fake)
     r1: Tensor | None  # only in steps that apply it
     g_grad_norm: Tensor  # of all weights together; a step whose norms are not finite is skipped
     d_grad_norm: Tensor
 
 
-class MagnitudeRecorder:
-    """Record the mean square of every synthesis layer's input while it is attached."""
+@dataclass(frozen=True)
+class _Part:
+    """Samples that go through the networks together."""
 
-    def __init__(self, G: Generator) -> None:
-        self.layers: list[SynthesisLayer] = list(G.synthesis.layers)  # type: ignore[arg-type]
-        self.values: dict[int, Tensor] = {}
-
-    def _record(self, layer: nn.Module, inputs: tuple[Tensor, Tensor]) -> None:
-        x = inputs[0].detach()
-        square = torch.linalg.vector_norm(x, dtype=torch.float32).square()
-        self.values[self.layers.index(layer)] = square / x.numel()  # type: ignore[arg-type]
-
-    def __enter__(self) -> "MagnitudeRecorder":
-        self.handles = [layer.register_forward_pre_hook(self._record) for layer in self.layers]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for handle in self.handles:
-            handle.remove()
-
-    def update(self, decay: float) -> None:
-        """Move every layer's `magnitude_ema` towards what was recorded."""
-        for index, value in self.values.items():
-            magnitude = self.layers[index].magnitude_ema
-            magnitude.copy_(_if_finite(value.lerp(magnitude, decay), magnitude))
+    indices: list[int]  # over the whole run
+    reals: Tensor
+    real_c: Tensor | None
+    z: Tensor
+    fake_c: Tensor | None
 
 
-def _if_finite(new: Tensor, old: Tensor) -> Tensor:
-    return torch.where(new.isfinite().all(), new, old)
-
-
-def _adam(module: nn.Module, lr: float, lazy_ratio: float = 1.0) -> torch.optim.Adam:
-    """Adam with betas (0, 0.99), corrected for the steps that lazy regularisation adds."""
-    betas = (0.0**lazy_ratio, 0.99**lazy_ratio)
-    return torch.optim.Adam(module.parameters(), lr * lazy_ratio, betas, eps=1e-8, fused=True)
-
-
-def _adam_state(optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]:
-    """Return Adam's state without first moments, which with beta1 = 0 no step reads."""
-    state = optimizer.state_dict()["state"]
-    return {i: {k: v for k, v in s.items() if k != "exp_avg"} for i, s in state.items()}
-
-
-def _restore_adam(optimizer: torch.optim.Optimizer, state: dict[int, dict[str, Tensor]]) -> None:
-    groups = optimizer.state_dict()["param_groups"]
-    whole = {i: {**s, "exp_avg": torch.zeros_like(s["exp_avg_sq"])} for i, s in state.items()}
-    optimizer.load_state_dict({"state": whole, "param_groups": groups})
+def _chunk(tensor: Tensor | None, num: int) -> list[Any]:
+    return [None] * num if tensor is None else list(tensor.chunk(num))
 
 
 class Trainer:
     """Generator, discriminator, averaged generator and their optimisers, stepped together.
 
+    The processes in `ranks` each take their part of every batch; what they compute does not depend
+    on how many they are, but for rounding. Parameters of D that need no gradient stay as they are.
+
+    Args:
+        G, D: the networks, on the device to train on.
+        config: the recipe.
+        adaptation: of the augmentation.
+        labels: those of the data set, `[num_images, c_dim]`, for conditional networks.
+        ranks: which of the processes this is.
+
     Raises:
-        ConfigError: the batch does not divide into the discriminator's groups.
+        ConfigError: the batch does not divide into processes, passes and D's groups.
     """
 
     def __init__(
@@ -141,99 +76,160 @@ class Trainer:
         D: Discriminator,
         config: TrainingConfig,
         adaptation: AdaptationConfig = NO_AUGMENTATION,
+        labels: Tensor | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        samples_per_group(config.batch, D.config.mbstd_group_size)
+        self.config, self.ranks, self.labels = config, ranks, labels
+        passes = config.num_passes(ranks.size)
+        self._num_parts = ranks.size * passes
+        group = samples_per_group(config.batch, D.config.mbstd_group_size)
+        self._positions = [
+            positions_of_part(config.batch, group, ranks.rank * passes + k, self._num_parts)
+            for k in range(passes)
+        ]
         self.augmentation = AdaptiveAugmentation(adaptation, config.seed)
         self.guard = FiniteGuard()
-        self.G, self.D, self.config = G.train(), D.train(), config
+        self.G, self.D = G.train(), D.train()
         self.G_ema = copy.deepcopy(G).eval().requires_grad_(False)
-        interval = config.r1_interval
-        self.g_opt = _adam(G, config.g_lr)
-        self.d_opt = _adam(D, config.d_lr, interval / (interval + 1))
-        self.base_lrs = {opt: opt.param_groups[0]["lr"] for opt in (self.g_opt, self.d_opt)}
+        self.magnitudes = MagnitudeRecorder(G)
+        num_sums = 1 + len(self.magnitudes.layers) + G.config.w_dim
+        self.g_opt = FlatAdam(G.parameters(), config.g_lr, num_sums=num_sums)
+        trained = [p for p in D.parameters() if p.requires_grad]
+        ratio = config.r1_interval / (config.r1_interval + 1)
+        self.d_opt = FlatAdam(trained, config.d_lr, num_sums=3, lazy_ratio=ratio)
         self.step_count = 0
 
     @property
     def num_images(self) -> int:
-        """Real pictures seen so far."""
+        """Real pictures seen so far, by all processes."""
         return self.step_count * self.config.batch
 
-    @interrupts_held()
-    def step(self, reals: Tensor) -> TrainStep:
-        """Take one step on real pictures `[batch, 3, R, R]` in [-1, 1].
+    @property
+    def lr_factor(self) -> float:
+        """What learning rates are multiplied by in the step to come."""
+        return self.config.lr_factor(self.step_count)
 
-        D and G learn from the same fakes: one generator pass serves both. Gradients that are not
-        finite change nothing.
+    def positions(self, step: int) -> list[int]:
+        """Return the positions in the stream of pictures that this process needs for a step."""
+        first = step * self.config.batch
+        return [first + position for part in self._positions for position in part]
+
+    def step(self, reals: Tensor, c: Tensor | None = None) -> TrainStep:
+        """Take one step, together with the other processes.
+
+        D and G learn from the same fakes; where a batch comes in one part, one generator pass
+        serves both. Gradients that are not finite change nothing.
+
+        Args:
+            reals: real pictures `[N, 3, R, R]` in [-1, 1], those of `positions`.
+            c: their labels `[N, c_dim]`.
 
         Raises:
             TrainingError: too many steps had such gradients.
         """
-        self._set_learning_rates()
-        fakes = self._generate()
-        d_loss, real_sign, d_norm = self._step_discriminator(reals, fakes.detach())
-        g_loss, g_norm = self._step_generator(fakes)
+        parts = self._parts(reals, c)
+        self.g_opt.clear()
+        shared = self._generate(parts[0]) if len(parts) == 1 else None
+        d_loss, real_sign, fake_sign, d_norm = self._step_discriminator(parts, shared)
+        g_loss, g_norm = self._step_generator(parts, shared)
         is_lazy = self.step_count % self.config.r1_interval == 0
-        r1, r1_norm = self._step_r1(reals) if is_lazy else (None, d_norm)
+        r1, r1_norm = self._step_r1(parts) if is_lazy else (None, d_norm)
         self.augmentation.observe(real_sign, self.config.batch)
         self.step_count += 1
         self._average_generator()
         self.guard.observe(self.step_count, [g_norm, d_norm, r1_norm])
-        losses = g_loss, d_loss, real_sign, r1
+        losses = g_loss, d_loss, real_sign, fake_sign, r1
         return TrainStep(self.step_count, self.num_images, *losses, g_norm, d_norm)
 
-    def _augment(self, images: Tensor, stream: str) -> Tensor:
-        return self.augmentation(images, stream, self.num_images)
+    def _parts(self, reals: Tensor, c: Tensor | None) -> list[_Part]:
+        """Cut this process's share of a batch into what goes through the networks together."""
+        num, seed = len(self._positions), self.config.seed
+        cuts = zip(self._positions, reals.chunk(num), _chunk(c, num), strict=True)
+        parts = []
+        for positions, images, real_c in cuts:
+            indices = [self.num_images + position for position in positions]
+            z = draw_latents(seed, indices, self.G.config.z_dim)
+            fake_c = None if self.labels is None else draw_labels(seed, indices, self.labels)
+            tensors = [self._on_device(t) for t in (images, real_c, z, fake_c)]
+            parts.append(_Part(indices, *tensors))  # type: ignore[arg-type]
+        return parts
 
-    def _set_learning_rates(self) -> None:
-        factor = self.config.lr_factor(self.step_count)
-        for optimizer, base in self.base_lrs.items():
-            optimizer.param_groups[0]["lr"] = base * factor
+    def _on_device(self, tensor: Tensor | None) -> Tensor | None:
+        device = self.g_opt.sums.device
+        return None if tensor is None else tensor.to(device, non_blocking=True)
 
-    def _generate(self) -> Tensor:
-        config = self.config
-        generator = derive_generator(config.seed, "z", self.step_count)
-        z = torch.randn(config.batch, self.G.config.z_dim, generator=generator)
-        ws = self.G.mapping(z)
-        mean_w = ws[:, 0].detach().mean(0)
-        w_avg = self.G.mapping.w_avg
-        w_avg.copy_(_if_finite(mean_w.lerp(w_avg, config.w_avg_decay), w_avg))
-        with MagnitudeRecorder(self.G) as magnitudes:
-            fakes = self.G.synthesis(ws, precision=config.precision)
-        magnitudes.update(0.5 ** (config.batch / config.magnitude_half_life))
+    def _judge(
+        self, images: Tensor, c: Tensor | None, part: _Part, stream: str, precision: str
+    ) -> Tensor:
+        """Return D's logits of pictures, augmented."""
+        images = self.augmentation(images, stream, part.indices)
+        return self.D(images, c, precision=precision)
+
+    def _generate(self, part: _Part) -> Tensor:
+        """Return fakes, and add what their statistics are to the sums of G's gradients."""
+        ws = self.G.mapping(part.z, part.fake_c)
+        with self.magnitudes:
+            fakes = self.G.synthesis(ws, precision=self.config.precision)
+        statistics = torch.cat([torch.stack(self.magnitudes.values), ws[:, 0].detach().mean(0)])
+        self.g_opt.sums[1:] += statistics / self._num_parts
         return fakes
 
-    def _step_discriminator(self, reals: Tensor, fakes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    @torch.no_grad()
+    def _generate_again(self, part: _Part) -> Tensor:
+        ws = self.G.mapping(part.z, part.fake_c)
+        return self.G.synthesis(ws, precision=self.config.precision)
+
+    def _step_discriminator(self, parts: list[_Part], shared: Tensor | None) -> tuple[Tensor, ...]:
         precision = self.config.precision
-        real_logits = self.D(self._augment(reals, "augment real"), precision=precision)
-        fake_logits = self.D(self._augment(fakes, "augment fake"), precision=precision)
-        loss = discriminator_loss(real_logits, fake_logits)
-        norm = self._descend(self.d_opt, loss)
-        return loss.detach(), real_logits.detach().sign().mean(), norm
+        self.d_opt.clear()
+        for part in parts:
+            fakes = self._generate_again(part) if shared is None else shared.detach()
+            real = self._judge(part.reals, part.real_c, part, "augment real", precision)
+            fake = self._judge(fakes, part.fake_c, part, "augment fake", precision)
+            loss = discriminator_loss(real, fake)
+            (loss / self._num_parts).backward()
+            seen = torch.stack([loss, real.sign().mean(), fake.sign().mean()])
+            self.d_opt.sums += seen.detach() / self._num_parts
+        norm = self.d_opt.step(self.ranks, self.lr_factor)
+        return *self.d_opt.sums.clone(), norm
 
-    def _step_generator(self, fakes: Tensor) -> tuple[Tensor, Tensor]:
-        self.D.requires_grad_(False)
-        fakes = self._augment(fakes, "augment generator")
-        loss = generator_loss(self.D(fakes, precision=self.config.precision))
-        norm = self._descend(self.g_opt, loss)
-        self.D.requires_grad_(True)
-        return loss.detach(), norm
+    def _step_generator(self, parts: list[_Part], shared: Tensor | None) -> tuple[Tensor, Tensor]:
+        precision = self.config.precision
+        for p in self.d_opt.parameters:
+            p.requires_grad_(False)
+        for part in parts:
+            fakes = self._generate(part) if shared is None else shared
+            logits = self._judge(fakes, part.fake_c, part, "augment generator", precision)
+            loss = generator_loss(logits)
+            (loss / self._num_parts).backward()
+            self.g_opt.sums[0] += loss.detach() / self._num_parts
+        for p in self.d_opt.parameters:
+            p.requires_grad_(True)
+        norm = self.g_opt.step(self.ranks, self.lr_factor)
+        self._follow_statistics()
+        return self.g_opt.sums[0].clone(), norm
 
-    def _step_r1(self, reals: Tensor) -> tuple[Tensor, Tensor]:
-        reals = reals.detach().requires_grad_(True)
-        penalty = r1_penalty(self.D(self._augment(reals, "augment r1")), reals)
+    @torch.no_grad()
+    def _follow_statistics(self) -> None:
+        """Move w_avg and the input magnitudes of all layers towards those of this step's fakes."""
+        config, layers = self.config, self.magnitudes.layers
+        _, squares, w = self.g_opt.sums.split([1, len(layers), self.G.config.w_dim])
+        follow_(self.G.mapping.w_avg, w, config.w_avg_decay)
+        decay = 0.5 ** (config.batch / config.magnitude_half_life)
+        for layer, square in zip(layers, squares, strict=True):
+            follow_(layer.magnitude_ema, square, decay)
+
+    def _step_r1(self, parts: list[_Part]) -> tuple[Tensor, Tensor]:
         weight = self.config.gamma / 2 * self.config.r1_interval
-        return penalty.detach(), self._descend(self.d_opt, penalty * weight)
-
-    @staticmethod
-    def _descend(optimizer: torch.optim.Adam, loss: Tensor) -> Tensor:
-        """Step down the gradient of `loss` if it is finite, and return its norm."""
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        grads = [p.grad for p in optimizer.param_groups[0]["params"] if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(grads)
-        optimizer.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]  # skips
-        optimizer.step()
-        return norm
+        self.d_opt.clear()
+        for part in parts:
+            reals = part.reals.detach().requires_grad_(True)
+            logits = self._judge(reals, part.real_c, part, "augment r1", "fp32")
+            penalty = r1_penalty(logits, reals)
+            (penalty * (weight / self._num_parts)).backward()
+            self.d_opt.sums[0] += penalty.detach() / self._num_parts
+        norm = self.d_opt.step(self.ranks, self.lr_factor)
+        return self.d_opt.sums[0].clone(), norm
 
     @torch.no_grad()
     def _average_generator(self) -> None:
@@ -246,16 +242,8 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything a resumed run needs, as tensors and plain types."""
-        return {
-            "step_count": self.step_count,
-            "G": self.G.state_dict(),
-            "D": self.D.state_dict(),
-            "G_ema": self.G_ema.state_dict(),
-            "g_opt": _adam_state(self.g_opt),
-            "d_opt": _adam_state(self.d_opt),
-            "augmentation": self.augmentation.state_dict(),
-            "guard": self.guard.state_dict(),
-        }
+        parts = {name: getattr(self, name).state_dict() for name in STATEFUL}
+        return {"step_count": self.step_count, **parts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`.
@@ -265,22 +253,18 @@ class Trainer:
         """
         try:
             self.step_count = state["step_count"]
-            for name in ("G", "D", "G_ema"):
+            for name in STATEFUL:
                 getattr(self, name).load_state_dict(state[name])
-            _restore_adam(self.g_opt, state["g_opt"])
-            _restore_adam(self.d_opt, state["d_opt"])
-            self.augmentation.load_state_dict(state["augmentation"])
-            self.guard.load_state_dict(state["guard"])
         except (KeyError, RuntimeError) as error:
             message = f"training state: made with other options ({error}). Repeat those."
             raise CheckpointError(message, "E-MODEL-MISMATCH") from error
 
 
-def train(trainer: Trainer, batches: Iterable[Tensor]) -> Iterator[TrainStep]:
-    """Yield one `TrainStep` per batch until the run's total is reached."""
+def train(trainer: Trainer, batches: Iterable[Any]) -> Iterator[TrainStep]:
+    """Yield one `TrainStep` per batch (pictures, labels) until the run's total is reached."""
     if trainer.step_count >= trainer.config.total_steps:
         return
-    for reals in batches:
-        yield trainer.step(reals)
+    for images, c in batches:
+        yield trainer.step(images, c)
         if trainer.step_count >= trainer.config.total_steps:
             return

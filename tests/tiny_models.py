@@ -1,13 +1,16 @@
 """The smallest networks with every part, and how to compare states, for tests of training."""
 
 import hashlib
+from dataclasses import replace
 
 import torch
 from torchvision.models.resnet import Bottleneck, ResNet
 
+from engine.ranks import ALONE
 from stylegan import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
 from stylegan.adaptation import NO_AUGMENTATION
-from stylegan.training import Trainer, TrainingConfig
+from stylegan.recipe import TrainingConfig
+from stylegan.training import Trainer
 
 G_CONFIG = GeneratorConfig(
     z_dim=16,
@@ -34,9 +37,12 @@ def tiny_discriminator(seed=1, config=D_CONFIG):
     return Discriminator(config)
 
 
-def tiny_trainer(seed=0, adaptation=NO_AUGMENTATION, **recipe):
+def tiny_trainer(seed=0, adaptation=NO_AUGMENTATION, labels=None, ranks=ALONE, group=4, **recipe):
     config = TrainingConfig(**{"total_steps": 100, "batch": BATCH, **recipe})
-    return Trainer(tiny_generator(seed), tiny_discriminator(seed + 1), config, adaptation)
+    c_dim = 0 if labels is None else labels.shape[1]
+    G = tiny_generator(seed, replace(G_CONFIG, c_dim=c_dim))
+    d_config = replace(D_CONFIG, c_dim=c_dim, mbstd_group_size=group)
+    return Trainer(G, tiny_discriminator(seed + 1, d_config), config, adaptation, labels, ranks)
 
 
 def real_batch(step=0):

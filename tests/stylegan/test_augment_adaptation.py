@@ -91,16 +91,18 @@ def test_a_state_that_lacks_a_name_is_refused():
 
 def test_at_p_0_pictures_stay():
     images = noise()
-    assert adaptive()(images, "real", 0) is images
+    assert adaptive()(images, "real", range(len(images))) is images
 
 
 def test_a_picture_changes_by_its_index_its_stream_and_the_seed():
     images, augmentation = noise(6), adaptive(initial_p=0.8)
-    whole = augmentation(images, "real", 100)
-    parts = [augmentation(images[:2], "real", 100), augmentation(images[2:], "real", 102)]
+    indices = list(range(100, 106))
+    whole = augmentation(images, "real", indices)
+    parts = [augmentation(images[k], "real", indices[k]) for k in (slice(2), slice(2, None))]
     assert torch.equal(torch.cat(parts), whole)
-    others = [augmentation(images, "fake", 100), augmentation(images, "real", 101)]
-    others.append(adaptive(seed=1, initial_p=0.8)(images, "real", 100))
+    others = [augmentation(images, "fake", indices)]
+    others += [augmentation(images, "real", range(101, 107))]
+    others.append(adaptive(seed=1, initial_p=0.8)(images, "real", indices))
     assert not any(torch.equal(other, whole) for other in others)
 
 

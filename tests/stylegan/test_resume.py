@@ -2,8 +2,6 @@
 
 import copy
 import math
-import os
-import signal
 
 import pytest
 from tiny_models import (
@@ -19,7 +17,8 @@ from tiny_models import (
 from engine.states import load_training_state, save_training_state
 from stylegan.adaptation import AdaptationConfig
 from stylegan.checkpoint import CheckpointError
-from stylegan.training import Trainer, TrainingConfig
+from stylegan.recipe import TrainingConfig
+from stylegan.training import Trainer
 
 RECIPE = {"total_steps": 8, "anneal": 0.8, "r1_interval": 4}  # R1 in steps 0 and 4
 ADAPTATION = AdaptationConfig(kimg=0.1, initial_p=0.4)
@@ -98,24 +97,3 @@ def test_state_of_other_networks_is_refused(halfway):
 def test_state_holds_no_first_moments(halfway):
     for part in ("g_opt", "d_opt"):
         assert {key for entry in halfway[part].values() for key in entry} == {"step", "exp_avg_sq"}
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_waits_for_the_end_of_the_step(number):
-    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
-    trainer, unbroken = tiny_trainer(), advance(tiny_trainer(), 0, 1)
-
-    def interrupt(*_):
-        os.kill(os.getpid(), number)
-
-    trainer.d_opt.register_step_post_hook(interrupt)
-    for s in before:
-        signal.signal(s, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            trainer.step(real_batch(0))
-        assert all(signal.getsignal(s) is signal.default_int_handler for s in before)
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)
-    assert digest(trainer.state_dict()) == digest(unbroken.state_dict())

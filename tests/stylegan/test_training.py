@@ -11,13 +11,18 @@ from tiny_models import (
     D_CONFIG,
     digest,
     real_batch,
+    tiny_discriminator,
+    tiny_generator,
     tiny_trainer,
 )
 
 from stylegan import training
+from stylegan.batching import draw_labels
 from stylegan.config import ConfigError
 from stylegan.generator import native_precision
-from stylegan.training import TrainingConfig, train
+from stylegan.guard import FiniteGuard, TrainingError
+from stylegan.recipe import TrainingConfig
+from stylegan.training import Trainer, train
 
 R1_STEPS = 33
 
@@ -65,7 +70,7 @@ def test_average_forgets_half_in_its_half_life():
 
 def test_adam_is_corrected_for_lazy_regularisation():
     trainer = tiny_trainer(g_lr=2.5e-3, d_lr=2e-3)
-    [g_group], [d_group] = trainer.g_opt.param_groups, trainer.d_opt.param_groups
+    [g_group], [d_group] = trainer.g_opt.adam.param_groups, trainer.d_opt.adam.param_groups
     assert (g_group["lr"], g_group["betas"], g_group["eps"]) == (2.5e-3, (0, 0.99), 1e-8)
     assert d_group["lr"] * 17 == pytest.approx(2e-3 * 16)
     assert d_group["betas"][0] == 0
@@ -118,7 +123,7 @@ def run():
     steps = []
     for k in range(R1_STEPS):
         steps.append(trainer.step(real_batch(k)))
-        rates.append([opt.param_groups[0]["lr"] for opt in (trainer.g_opt, trainer.d_opt)])
+        rates.append([o.adam.param_groups[0]["lr"] for o in (trainer.g_opt, trainer.d_opt)])
     return trainer, steps, rates
 
 
@@ -129,10 +134,8 @@ def test_r1_is_applied_every_16_steps_from_the_first(run):
 
 def test_optimisers_took_the_steps_they_should(run):
     trainer = run[0]
-    assert {int(state["step"]) for state in trainer.g_opt.state.values()} == {33}
-    taken = {p: int(state["step"]) for p, state in trainer.d_opt.state.items()}
-    assert taken.pop(trainer.D.epilogue.out.bias) == 33  # no slope depends on it
-    assert set(taken.values()) == {33 + 3}
+    assert {int(state["step"]) for state in trainer.g_opt.adam.state.values()} == {33}
+    assert {int(state["step"]) for state in trainer.d_opt.adam.state.values()} == {33 + 3}
 
 
 def test_both_optimisers_follow_the_schedule(run):
@@ -195,7 +198,8 @@ def test_a_gradient_that_is_not_finite_changes_nothing(monkeypatch, loss):
     kept = all(torch.equal(v, before[k]) for k, v in trainer.G.named_parameters())
     assert kept == (loss == "generator_loss")
     weights = [t for module in (trainer.G, trainer.D) for t in module.state_dict().values()]
-    moments = [s["exp_avg_sq"] for o in (trainer.g_opt, trainer.d_opt) for s in o.state.values()]
+    states = [opt.adam.state.values() for opt in (trainer.g_opt, trainer.d_opt)]
+    moments = [state["exp_avg_sq"] for each in states for state in each]
     assert all(t.isfinite().all() for t in (*weights, *moments))
     assert trainer.guard.skipped == 1
     monkeypatch.undo()
@@ -221,16 +225,17 @@ def test_gradient_of_r1_has_its_weight():
     trainer, reals, seen = tiny_trainer(gamma=3.0), real_batch(), []
 
     def record(*_):
-        grads = [p.grad.clone() for p in trainer.D.parameters() if p.grad is not None]
-        seen.append((copy.deepcopy(trainer.D), grads))
+        seen.append((copy.deepcopy(trainer.D), [p.grad.clone() for p in trainer.D.parameters()]))
 
-    trainer.d_opt.register_step_pre_hook(record)
+    trainer.d_opt.adam.register_step_pre_hook(record)
     trainer.step(reals)
     (_, _), (D, grads) = seen
+    D.zero_grad()
     x = reals.clone().requires_grad_()
     (slope,) = torch.autograd.grad(D(x).sum(), x, create_graph=True)
     (3.0 / 2 * 16 * sum(s.square().sum() for s in slope) / BATCH).backward()
-    expected = [p.grad for p in D.parameters() if p.grad is not None]
+    assert D.epilogue.out.bias.grad is None  # no slope depends on it
+    expected = [torch.zeros_like(p) if p.grad is None else p.grad for p in D.parameters()]
     for mine, theirs in zip(grads, expected, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
 
@@ -288,7 +293,57 @@ def test_a_step_in_bfloat16_is_near_the_one_in_float32():
 
 def test_training_ends_at_the_total():
     trainer = tiny_trainer(total_steps=2)
-    stream = iter(real_batch(k) for k in range(10))
+    stream = iter((real_batch(k), None) for k in range(10))
     assert [step.step for step in train(trainer, stream)] == [1, 2]
     assert len(list(stream)) == 8, "a batch was taken that no step used"
-    assert list(train(trainer, iter([real_batch()]))) == []
+    assert list(train(trainer, iter([(real_batch(), None)]))) == []
+
+
+# --- classes -----------------------------------------------------------------------------------
+
+
+def test_conditional_networks_learn_from_their_labels():
+    """Reals come with their own labels, fakes with those of pictures drawn from the set."""
+    labels = torch.eye(3)[[2, 1, 0, 2, 2]]
+    trainer = tiny_trainer(labels=labels)
+    mapping, D = recorded_calls(trainer.G.mapping), recorded_calls(trainer.D)
+    c = torch.eye(3)[[0, 1, 2, 0]]
+    trainer.step(real_batch(), c)
+    [(_, fake_c)] = mapping
+    assert torch.equal(fake_c, draw_labels(0, range(BATCH), labels))
+    given = [call[1] for call in D]  # real, fake, generator, R1
+    assert all(torch.equal(a, b) for a, b in zip(given, (c, fake_c, fake_c, c), strict=True))
+
+
+def recorded_calls(module):
+    calls = []
+    module.register_forward_pre_hook(lambda _, inputs: calls.append(inputs))
+    return calls
+
+
+def test_frozen_layers_stay():
+    D = tiny_discriminator()
+    D.from_rgb.requires_grad_(False)
+    before = parameters(D)
+    trainer = Trainer(tiny_generator(), D, TrainingConfig(total_steps=5, batch=BATCH))
+    for k in range(2):
+        trainer.step(real_batch(k))
+    kept = {name for name, value in parameters(D).items() if torch.equal(value, before[name])}
+    assert kept == {"from_rgb.weight", "from_rgb.bias"}
+    assert not any(p.requires_grad for p in D.from_rgb.parameters())
+
+
+def test_guard_of_a_gpu_looks_now_and_then():
+    """Norms on a GPU are read many at a time; no count is lost, the state has all of them."""
+
+    class OnGpu(torch.Tensor):
+        is_cuda = True
+
+    guard = FiniteGuard()
+    for step in range(1, 12):
+        guard.observe(step, [torch.tensor(math.nan if step > 5 else 1.0).as_subclass(OnGpu)])
+        assert guard.skipped == 0
+    assert guard.state_dict() == {"skipped": 6, "in_a_row": 6, "recent": list(range(6, 12))}
+    with pytest.raises(TrainingError, match=r"step 27: .*22 in a row"):
+        for step in range(12, 40):
+            guard.observe(step, [torch.tensor(math.nan).as_subclass(OnGpu)])

@@ -1,0 +1,71 @@
+"""What the processes of a training do together."""
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+import torch
+from ranks_case import TESTS, finish, free_port, start
+
+from engine.ranks import ALONE, RankError, Ranks, joined
+
+TOGETHER = """
+import sys, torch
+from datetime import timedelta
+from engine.ranks import joined
+with joined(timeout=timedelta(seconds=60)) as ranks:
+    mine = torch.arange(3.0) * (ranks.rank + 1)
+    assert ranks.sum_(mine) is mine
+    found = [mine.tolist(), ranks.largest(5 - ranks.rank), ranks.of_first({"r": ranks.rank})]
+    print([*found, ranks.all(str(ranks.rank)), ranks.is_first])
+"""
+
+
+def test_alone_everything_is_ones_own(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    with joined() as ranks:
+        assert ranks == ALONE == Ranks(0, 1)
+    mine = torch.arange(3.0)
+    assert ranks.sum_(mine) is mine and mine.tolist() == [0, 1, 2]
+    assert (ranks.largest(7), ranks.of_first("a"), ranks.all(2)) == (7, "a", [2])
+    assert ranks.is_first and not torch.distributed.is_initialized()
+
+
+def test_three_processes_together():
+    found = [eval(output) for output in finish(start(TOGETHER, 3))]
+    shared = [[0.0, 6.0, 12.0], 5, {"r": 0}, ["0", "1", "2"]]
+    assert found == [[*shared, rank == 0] for rank in range(3)]
+
+
+def test_nobody_there(monkeypatch):
+    addresses = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", **addresses}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RankError, match=r"rank 1: cannot join .*torchrun --standalone") as caught:
+        with joined(timeout=timedelta(seconds=1)):
+            pass
+    assert caught.value.code == "E-CONFIG-RANKS"
+
+
+@pytest.mark.slow
+def test_torchrun_restarts_and_its_store_remembers_the_dead(tmp_path):
+    """Rank 1 dies once; both must find each other again, at the first restart."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        TOGETHER.replace(
+            "    found =",
+            "    import os\n"
+            "    if ranks.rank == 1 and os.environ['TORCHELASTIC_RESTART_COUNT'] == '0':\n"
+            "        os.kill(os.getpid(), 9)\n"
+            "    ranks.largest(0)\n"
+            "    found =",
+        )
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", "--max-restarts", "1", script]
+    env = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 2
