@@ -68,10 +68,12 @@ def modulated_conv2d(
     """
     demodulation = None
     if demodulate:
-        weight = weight * (weight.square().mean([1, 2, 3], keepdim=True)).rsqrt()
+        # 16-bit outputs and gradients of unit size; a power of two, so that no bit else changes
+        scale = 2.0 ** -round(math.log2(weight[0].numel()) / 2)
+        weight = weight * (weight.square().mean([1, 2, 3], keepdim=True).rsqrt() * scale)
         style = normalize_second_moment(style)
         energy = style.square() @ weight.square().sum([2, 3]).T  # [N, O]
-        demodulation = (energy + EPSILON).rsqrt()
+        demodulation = (energy + EPSILON * scale**2).rsqrt()
     return full_conv2d(x, style * input_gain, weight), demodulation
 
 
