@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from custom_ops import bias_act, upfirdn2d
 from stylegan.config import ConfigError, DiscriminatorConfig
-from stylegan.generator import PRECISIONS
+from stylegan.generator import signal_type
 from stylegan.layers import EPSILON, Linear, normalize_second_moment
 
 BLUR_TAPS = (1.0, 3.0, 3.0, 1.0)
@@ -151,15 +151,17 @@ class Discriminator(nn.Module):
         Args:
             img: `[N, img_channels, R, R]` in [-1, 1].
             c: labels `[N, c_dim]` of a conditional discriminator.
-            precision: type of the signals in the blocks; the epilogue is always float32.
+            precision: 'fp32', 'bf16' or 'fp16', the type of the signals in the blocks of the four
+                highest resolutions (R to R/8); float32 in the others and in the epilogue.
 
         Raises:
             ValueError: labels are missing, or (ConfigError) the batch does not divide into groups.
         """
-        x = img.to(PRECISIONS[precision]).contiguous(memory_format=torch.channels_last)
-        x = self.from_rgb(x)
-        for block in self.blocks:
-            x = block(x)
+        resolution = self.config.img_resolution
+        dtype = signal_type(precision, resolution, resolution)
+        x = self.from_rgb(img.to(dtype).contiguous(memory_format=torch.channels_last))
+        for level, block in enumerate(self.blocks):
+            x = block(x.to(signal_type(precision, resolution >> level, resolution)))
         features = self.epilogue(x.float())
         if self.mapping is None:
             return features

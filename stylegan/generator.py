@@ -12,8 +12,22 @@ from stylegan.layers import FourierInput, Linear, SynthesisLayer, normalize_seco
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def native_precision(fp32: bool | None = None) -> str:
-    """Return 'fp32' if asked for, 'bf16' if refused, else 'bf16' where the CPU computes it."""
+def signal_type(precision: str, sampling_rate: int, img_resolution: int) -> torch.dtype:
+    """Return the type of a signal: 16 bits only in the four highest resolutions, R to R/8.
+
+    They take nearly all of the time; what the others lose in 16 bits every layer after inherits
+    (Karras et al. 2021, appendix D).
+    """
+    return PRECISIONS[precision] if sampling_rate * 16 > img_resolution else torch.float32
+
+
+def native_precision(fp32: bool | None = None, device: str = "cpu") -> str:
+    """Return 'fp32' if asked for, else the 16-bit type of the device: 'fp16' of 'cuda'.
+
+    On the CPU 'bf16' where the processor computes it, or where 'fp32' is refused.
+    """
+    if device == "cuda" and not fp32:
+        return "fp16"
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     has_bf16 = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
     return "fp32" if fp32 or (fp32 is None and not has_bf16) else "bf16"
@@ -58,7 +72,8 @@ class Synthesis(nn.Module):
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         plan = plan_layers(config)
-        self.output_scale = config.output_scale
+        self.img_resolution, self.output_scale = config.img_resolution, config.output_scale
+        self.sampling_rates = [geometry.target.sampling_rate for geometry in plan]
         self.input = FourierInput(config.w_dim, plan[0].source)
         self.layers = nn.ModuleList(
             SynthesisLayer(config.w_dim, geometry, config.conv_clamp) for geometry in plan
@@ -72,12 +87,13 @@ class Synthesis(nn.Module):
         Args:
             ws: `[N, num_ws, w_dim]`.
             transform: `[3, 3]` or `[N, 3, 3]`, the inverse of the pose of the picture.
-            precision: 'fp32', 'bf16' or 'fp16', the type of the signals between layers.
+            precision: 'fp32', 'bf16' or 'fp16', the type of the signals in layers whose output has
+                one of the four highest sampling rates (R, R/2, R/4, R/8); float32 in the others.
         """
         first, *rest = ws.float().unbind(1)
-        x = self.input(first, transform).to(PRECISIONS[precision])
-        for layer, w in zip(self.layers, rest, strict=True):
-            x = layer(x, w)
+        x = self.input(first, transform)
+        for layer, rate, w in zip(self.layers, self.sampling_rates, rest, strict=True):
+            x = layer(x.to(signal_type(precision, rate, self.img_resolution)), w)
         return x.float() * self.output_scale
 
 
