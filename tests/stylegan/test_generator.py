@@ -8,7 +8,7 @@ from tiny_models import G_CONFIG, tiny_generator
 
 from stylegan import GeneratorConfig
 from stylegan.config import ConfigError
-from stylegan.training import MagnitudeRecorder
+from stylegan.magnitudes import MagnitudeRecorder
 
 INTERIOR = slice(4, 12)  # of 16 pixels; near the border a shift brings in other samples
 
@@ -21,7 +21,8 @@ def G():
         for _ in range(3):
             with MagnitudeRecorder(G) as magnitudes:
                 G(latents())
-            magnitudes.update(0.0)
+            for layer, value in zip(magnitudes.layers, magnitudes.values, strict=True):
+                layer.magnitude_ema.copy_(value)
         G.mapping.w_avg.copy_(G.mapping(latents())[:, 0].mean(0))
     return G.requires_grad_(False)
 
