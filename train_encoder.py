@@ -157,9 +157,9 @@ def open_run(options: dict[str, Any], trainer: EncoderTrainer) -> Path:
         text = json.dumps(options, indent=1, default=str)
         (run / "training_options.json").write_text(text + "\n")
         return run
-    from engine.states import newest_training_state
+    from engine.states import load_state, resolve_state
 
-    trainer.load_state_dict(newest_training_state(run))
+    trainer.load_state_dict(load_state(resolve_state(run)))
     return run
 
 
@@ -208,14 +208,12 @@ class Reporter:
 
     def _write_weights(self, result: HeldOut) -> None:
         from encoder.model import save_encoder
-        from engine.states import prune_training_states, save_training_state
+        from engine.states import publish_state
 
         encoder: Encoder = self.trainer.encoder
         facts = {"trained_steps": self.trainer.step_count, **dataclasses.asdict(result)}
         save_encoder(self.run / "encoder.safetensors", encoder, **facts)
-        folder = self.run / f"state-{self.trainer.step_count:09d}"
-        save_training_state(folder, self.trainer.state_dict())
-        prune_training_states(self.run, KEPT_STATES)
+        publish_state(self.run, self.trainer.step_count, self.trainer.state_dict(), KEPT_STATES)
 
 
 def draw_curve(path: Path, rows: list[dict[str, float]]) -> None:

@@ -13,7 +13,7 @@ from tiny_models import digest, small_resnet, tiny_generator
 import train_encoder
 from encoder import load_encoder
 from engine.files import file_sha256
-from engine.states import load_training_state
+from engine.states import load_state
 from inversion.latent import LatentPrior
 from stylegan import load_generator
 from stylegan.checkpoint import save_generator
@@ -77,6 +77,7 @@ def test_run_folder(run):
     folder, _ = run
     assert folder.name == "00000-encoder-batch4"
     assert sorted(os.listdir(folder)) == [
+        "LATEST",
         "curve.png",
         "encoder.safetensors",
         "log.txt",
@@ -212,7 +213,7 @@ def test_resuming_is_bit_exact(generator_path, tmp_path, monkeypatch):
     [straight], [parts] = (tmp_path / "straight").iterdir(), (tmp_path / "parts").iterdir()
     assert [row["step"] for row in rows_of(parts)] == [2]
     training(generator_path, tmp_path / "parts", *more, "--resume", parts)
-    expected, found = (load_training_state(p / "state-000000003") for p in (straight, parts))
+    expected, found = (load_state(p / "state-000000003") for p in (straight, parts))
     assert digest(found) == digest(expected)
     assert len(list((tmp_path / "parts").iterdir())) == 1, "a second run folder"
     [last], again = rows_of(straight), rows_of(parts)[-1]

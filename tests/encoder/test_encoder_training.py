@@ -19,7 +19,7 @@ from encoder.training import (
     set_residual_covariance,
     train,
 )
-from engine.states import load_training_state, save_training_state
+from engine.states import load_state, publish_state, resolve_state
 from stylegan.checkpoint import CheckpointError
 from stylegan.config import ConfigError
 
@@ -197,9 +197,9 @@ def states():
 
 def test_resuming_is_bit_exact(tmp_path, states):
     halfway, straight = states
-    save_training_state(tmp_path / "state-2", halfway)
+    publish_state(tmp_path, 2, halfway)
     fresh = tiny_trainer(seed=77)
-    fresh.load_state_dict(load_training_state(tmp_path / "state-2"))
+    fresh.load_state_dict(load_state(resolve_state(tmp_path)))
     assert digest(advance(fresh, 2, 4).state_dict()) == straight
 
 

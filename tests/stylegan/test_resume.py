@@ -14,7 +14,7 @@ from tiny_models import (
     tiny_trainer,
 )
 
-from engine.states import load_training_state, save_training_state
+from engine.states import load_state, publish_state, resolve_state
 from stylegan.adaptation import AdaptationConfig
 from stylegan.checkpoint import CheckpointError
 from stylegan.recipe import TrainingConfig
@@ -49,9 +49,9 @@ def halfway():
 
 @pytest.mark.parametrize("cut", [3, 4, 5])  # before the R1 step, just before, just after
 def test_resuming_is_bit_exact(tmp_path, straight, cut):
-    save_training_state(tmp_path / "state-0", advance(a_trainer(), 0, cut).state_dict())
+    publish_state(tmp_path, cut, advance(a_trainer(), 0, cut).state_dict())
     fresh = a_trainer(seed=77)
-    fresh.load_state_dict(load_training_state(tmp_path / "state-0"))
+    fresh.load_state_dict(load_state(resolve_state(tmp_path)))
     assert digest(advance(fresh, cut, 6).state_dict()) == straight
 
 
