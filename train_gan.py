@@ -92,7 +92,8 @@ BY_CFG = "[by --cfg]"
 def main(**options: Any) -> None:
     """Train a StyleGAN3 generator on your own faces."""
     from custom_ops.allocator import keep_freed_memory
-    from data.dataset import ImageDataset, batches
+    from data.dataset import ImageDataset
+    from data.loader import Loader, LoaderConfig
     from stylegan.presets import (
         build_trainer,
         continued,
@@ -120,15 +121,16 @@ def main(**options: Any) -> None:
     config = trainer.config
     run = open_run(options, dataset.name, trainer, dataset.digest())
     runtime.setup_logging(run / "log.txt")
-    stream = batches(
-        dataset, config.batch, seed=config.seed, start=trainer.step_count, mirror=options["mirror"]
+    loader = Loader(dataset, LoaderConfig(seed=config.seed, mirror=options["mirror"]))
+    stream = loader.batches(
+        lambda k: range(k * config.batch, (k + 1) * config.batch), trainer.step_count
     )
     if trainer.step_count == 0:
         save_reals(run, dataset)
         save_fakes(run / "fakes_init.png", trainer)
     reporter = Reporter(run, trainer, dataset.digest(), options["tick"], options["snap"])
     try:
-        for step in train(trainer, stream):
+        for step in train(trainer, (batch.images for batch in stream)):
             reporter.observe(step)
     finally:
         reporter.snapshot()

@@ -33,6 +33,10 @@ class DatasetError(ValueError):
         self.code = code
 
 
+class PictureError(DatasetError):
+    """One picture cannot be used for what it holds, which reading it again would not change."""
+
+
 def encode_png(image: Image.Image) -> bytes:
     """Compress a picture at level 1: five times faster than level 6 and a tenth larger."""
     buffer = io.BytesIO()

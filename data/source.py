@@ -8,7 +8,13 @@ import zlib
 from pathlib import Path
 from typing import Protocol
 
-from data.archive import MAX_IMAGE_BYTES, MAX_TABLE_BYTES, DatasetError, checked_members
+from data.archive import (
+    MAX_IMAGE_BYTES,
+    MAX_TABLE_BYTES,
+    DatasetError,
+    PictureError,
+    checked_members,
+)
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 _TABLE = "dataset.json"
@@ -84,7 +90,8 @@ class ZipSource:
         """Read one member.
 
         Raises:
-            DatasetError: E-DATA-MEMBER if its bytes are damaged, E-DATA-IO if the disk fails.
+            PictureError: E-DATA-MEMBER if its bytes are damaged.
+            DatasetError: E-DATA-IO if the disk fails.
         """
         subject = f"{self.path}/{name}"
         try:
@@ -93,7 +100,7 @@ class ZipSource:
             raise _unreadable(exc, subject) from exc
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as exc:
             what, remedy = f"damaged or encrypted ({exc})", "Make the zip again"
-            raise DatasetError("E-DATA-MEMBER", subject, what, remedy) from exc
+            raise PictureError("E-DATA-MEMBER", subject, what, remedy) from exc
 
     def fingerprint(self, name: str) -> tuple[int, int]:
         """Give size and CRC-32 as the zip's directory states them."""
@@ -122,7 +129,8 @@ class FolderSource:
         """Read one file.
 
         Raises:
-            DatasetError: E-DATA-SIZE if it is too large, E-DATA-IO if it cannot be read.
+            PictureError: E-DATA-SIZE if it is too large.
+            DatasetError: E-DATA-MISSING, -PERM or -IO if it cannot be read.
         """
         limit = MAX_TABLE_BYTES if name == _TABLE else MAX_IMAGE_BYTES
         try:
@@ -132,7 +140,7 @@ class FolderSource:
             raise _unreadable(exc, str(self.path / name)) from exc
         if len(content) > limit:
             what = f"it is larger than {limit >> 20} MB"
-            raise DatasetError("E-DATA-SIZE", str(self.path / name), what, "Make it smaller")
+            raise PictureError("E-DATA-SIZE", str(self.path / name), what, "Make it smaller")
         return content
 
     def fingerprint(self, name: str) -> tuple[int, int]:

@@ -1,40 +1,27 @@
-import hashlib
 import io
 import json
 import os
 import pickle
-import threading
 import zipfile
-from itertools import islice
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import torch
+from dataset_case import COUNT, SIZE, noise_pictures, unpack, write_set
 from PIL import Image
 
 from data import dataset as dataset_module
-from data.archive import encode_png, write_archive
-from data.dataset import DatasetError, ImageDataset, batches, sample_order
-
-COUNT, SIZE = 23, 16
+from data.dataset import DatasetError, ImageDataset, PictureError
 
 
 @pytest.fixture(scope="module")
 def arrays():
-    return np.random.default_rng(0).integers(0, 256, (COUNT, SIZE, SIZE, 3)).astype(np.uint8)
+    return noise_pictures()
 
 
 @pytest.fixture
-def path(tmp_path, arrays):
-    pictures = [encode_png(Image.fromarray(array)) for array in arrays]
-    write_archive(tmp_path / "set.zip", pictures, labels=list(range(COUNT)))
-    return tmp_path / "set.zip"
-
-
-def unpack(path, folder):
-    with zipfile.ZipFile(path) as archive:
-        archive.extractall(folder)
-    return folder
+def path(tmp_path):
+    return write_set(tmp_path / "set.zip")
 
 
 def test_pictures_come_back_as_stored(path, arrays):
@@ -116,100 +103,49 @@ def test_faults_are_named(tmp_path, path):
     (folder / names[3]).write_bytes(b"GIF89a nonsense")
     dataset = ImageDataset(folder)
     for index, code in ((2, "E-DATA-SIZE"), (3, "E-DATA-TRUNC")):
-        with pytest.raises(DatasetError, match=names[index]) as error:
+        with pytest.raises(PictureError, match=names[index]) as error:
             dataset[index]
         assert error.value.code == code
     (folder / names[5]).unlink()
     with pytest.raises(DatasetError) as error:
         dataset[5]
     assert error.value.code == "E-DATA-MISSING"
+    assert not isinstance(error.value, PictureError)  # the storage's fault, not the picture's
 
 
-@pytest.mark.parametrize(
-    "table",
-    ["[]", "{}", "nonsense", '{"labels": 3}', '{"labels": [["00000/img00000000.png", 1]]}'],
-)
-def test_unusable_labels(tmp_path, path, table):
-    folder = unpack(path, tmp_path / "loose")
-    (folder / "dataset.json").write_text(table)
-    with pytest.raises(DatasetError) as error:
-        ImageDataset(folder)
-    assert error.value.code == "E-DATA-LABEL"
-
-
-def test_each_epoch_holds_every_picture_once():
-    orders = []
-    for epoch in range(4):
-        stretch = range(epoch * COUNT, (epoch + 1) * COUNT)
-        orders.append([sample_order(COUNT, 5, position)[0] for position in stretch])
-        assert sorted(orders[-1]) == list(range(COUNT))
-    assert len({tuple(order) for order in orders}) == 4
-
-
-def test_order_depends_on_seed_and_position_alone():
-    positions = [0, 7, 10**9, COUNT, 7]
-    first = [sample_order(COUNT, 5, p) for p in positions]
-    dataset_module._epoch.cache_clear()
-    assert [sample_order(COUNT, 5, p) for p in reversed(positions)] == first[::-1]
-    assert [sample_order(COUNT, 6, p) for p in range(20)] != [
-        sample_order(COUNT, 5, p) for p in range(20)
-    ]
-
-
-def test_half_are_mirrored_and_it_changes_between_epochs():
-    flips = np.array([sample_order(100, 0, p) for p in range(10_000)])
-    assert abs(flips[:, 1].mean() - 0.5) < 4 * 0.5 / 100
-    per_picture = [flips[flips[:, 0] == k, 1].mean() for k in range(100)]
-    assert 0.25 < min(per_picture) and max(per_picture) < 0.75
-
-
-def test_batches_are_the_pictures_of_the_order(path, arrays):
-    dataset = ImageDataset(path)
-    stream = batches(dataset, 5, seed=3, mirror=True)
-    for step, batch in enumerate(islice(stream, 12)):
-        assert batch.shape == (5, 3, SIZE, SIZE) and batch.dtype == torch.float32
-        assert batch.is_contiguous()
-        for place in range(5):
-            index, is_mirrored = sample_order(COUNT, 3, 5 * step + place)
-            expected = arrays[index].astype(np.float64) / 127.5 - 1
-            expected = (expected[:, ::-1] if is_mirrored else expected).transpose(2, 0, 1)
-            np.testing.assert_allclose(batch[place].numpy(), expected, atol=1e-6)
-    stream.close()
-
-
-def test_without_mirror_nothing_is_mirrored(path, arrays):
-    stream = batches(ImageDataset(path), COUNT, seed=3)
-    seen = {hashlib.sha256(image.numpy().tobytes()).digest() for image in next(stream)}
-    stream.close()
-    stored = torch.from_numpy(arrays.transpose(0, 3, 1, 2).copy()).float() / 127.5 - 1
-    assert seen == {hashlib.sha256(image.numpy().tobytes()).digest() for image in stored}
-
-
-def test_a_resumed_stream_continues_the_old_one(path):
-    whole = batches(ImageDataset(path), 4, seed=1, mirror=True)
-    resumed = batches(ImageDataset(path), 4, seed=1, start=9, mirror=True)
-    for old, new in zip(islice(whole, 9, 20), islice(resumed, 11), strict=True):
-        assert torch.equal(old, new)
-    whole.close()
-    resumed.close()
-
-
-def test_closing_the_stream_ends_its_thread(path):
-    before = threading.active_count()
-    stream = batches(ImageDataset(path), 4, seed=1)
-    next(stream)
-    assert threading.active_count() == before + 1
-    stream.close()
-    assert threading.active_count() == before
-
-
-def test_a_bad_picture_reaches_the_trainer_as_an_error(tmp_path, path):
+def test_a_set_that_skips_does_without_bad_pictures(tmp_path, path, arrays):
     folder = unpack(path, tmp_path / "loose")
     names = ImageDataset(folder).names
-    (folder / names[7]).write_bytes(b"junk")
-    with pytest.raises(DatasetError, match=names[7]):
-        for _ in islice(batches(ImageDataset(folder), 4, seed=0), 10):
-            pass
+    for index in (0, 1, 7, COUNT - 1):
+        (folder / names[index]).write_bytes(b"junk")
+    with pytest.raises(PictureError, match=names[0]):
+        ImageDataset(folder)
+    dataset = ImageDataset(folder, skip_bad=True)
+    assert dataset.resolution == SIZE
+    with pytest.raises(PictureError, match=names[7]):
+        dataset[7]
+    found = [image.transpose(1, 2, 0) for image in dataset.pictures(range(5, 9))]
+    assert np.array_equal(found, arrays[[5, 6, 8]])
+    (folder / names[9]).unlink()
+    with pytest.raises(DatasetError, match="no such file"):
+        list(dataset.pictures([9]))
+
+
+def test_a_set_of_bad_pictures_is_refused(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(b"junk")
+    with pytest.raises(PictureError, match=r"c\.png"):
+        ImageDataset(tmp_path, skip_bad=True)
+
+
+def test_threads_may_read_one_set(path, arrays):
+    def read(dataset, seed):
+        order = np.random.default_rng(seed).permutation(COUNT)
+        return [np.array_equal(dataset[k], arrays[k].transpose(2, 0, 1)) for k in order]
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            assert all(map(all, pool.map(read, [ImageDataset(path)] * 4, range(4))))
 
 
 def test_metadata_of_a_zip_without_tables(tmp_path):

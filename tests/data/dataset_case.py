@@ -1,0 +1,29 @@
+"""A small labelled set of noise pictures, for the tests of data sets and of their loader."""
+
+import zipfile
+
+import numpy as np
+from PIL import Image
+
+from data.archive import encode_png, write_archive
+
+COUNT, SIZE = 23, 16
+
+
+def noise_pictures():
+    """Return uint8 [COUNT, SIZE, SIZE, 3], always the same."""
+    return np.random.default_rng(0).integers(0, 256, (COUNT, SIZE, SIZE, 3)).astype(np.uint8)
+
+
+def write_set(path):
+    """Write the pictures as a zip, with their index for a label."""
+    pictures = [encode_png(Image.fromarray(array)) for array in noise_pictures()]
+    write_archive(path, pictures, labels=list(range(COUNT)))
+    return path
+
+
+def unpack(path, folder):
+    """Unpack a zip, so that single pictures can be changed."""
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(folder)
+    return folder
