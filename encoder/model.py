@@ -12,19 +12,30 @@ from engine.files import file_sha256
 from stylegan.checkpoint import (
     CheckpointError,
     config_from,
-    load_state_strictly,
     read_weights,
+    restore,
     save_weights,
 )
+from stylegan.config import ConfigError, require_range
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """What an encoder is made of and which generator it belongs to."""
+    """What an encoder is made of and which generator it belongs to.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
 
     latent_dim: int  # length of v
     generator_sha256: str  # of the generator's file
     input_size: int = 32  # side of the network's input in pixels; measurements are resized to it
+
+    def __post_init__(self) -> None:
+        require_range("latent_dim", self.latent_dim, int, 1, 1 << 16)
+        require_range("input_size", self.input_size, int, 8, 1 << 10)
+        if type(self.generator_sha256) is not str:
+            raise ConfigError("generator_sha256 is no text; it must be the digest of a file.")
 
 
 def resize_measurement(y: Tensor, size: int) -> Tensor:
@@ -84,6 +95,4 @@ def load_encoder(path: Path | str, generator_path: Path | str) -> Encoder:
             f"{found[:12]}. Give the generator it was trained with, or leave --encoder out.",
             "E-MODEL-MISMATCH",
         )
-    encoder = Encoder(config)
-    load_state_strictly(encoder, state, Path(path))
-    return encoder.eval().requires_grad_(False)
+    return restore(Encoder, config, state, Path(path))

@@ -12,13 +12,17 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from engine.files import atomic_file, file_sha256
-from stylegan.config import GeneratorConfig
+from stylegan.config import DiscriminatorConfig, GeneratorConfig
+from stylegan.discriminator import Discriminator
 from stylegan.generator import Generator
 
 Config = TypeVar("Config")
+Module = TypeVar("Module", bound=nn.Module)
 
 FORMAT_VERSION = 2  # from 2 on a file carries its own digest
 MAX_BYTES = 8 << 30
+MAX_HEADER_BYTES = 4 << 20
+MAX_TENSORS = 20_000
 NO_DIGEST = "0" * 64  # stands in the digest's place while the digest is computed
 
 
@@ -96,22 +100,23 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tenso
     path = Path(path)
     _check_file(path)
     try:
+        _check_header(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, ValueError, OSError) as error:
+    except (SafetensorError, ValueError, RecursionError, OSError) as error:
         raise CheckpointError(
-            f"{path}: not a whole safetensors file ({error}). Copy or download it again; "
+            f"{path}: not a whole safetensors file ({_brief(error)}). Copy or download it again; "
             "pickled weights (.pkl, .pt) are never opened; convert.py reads a StyleGAN3 .pkl."
         ) from error
     _check_digest(path, metadata)
     _check_metadata(path, kind, metadata)
+    state = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
     for name, value in state.items():
-        if not value.isfinite().all():
-            raise CheckpointError(
-                f"{path}: {name} holds values that are not finite. Copy it again."
-            )
-    return metadata, {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+        if value.is_complex() or not value.isfinite().all():
+            what = "holds values that are not finite real numbers"
+            raise CheckpointError(f"{path}: {name:.100} {what}. Copy it again.")
+    return metadata, state
 
 
 def _check_file(path: Path) -> None:
@@ -124,6 +129,29 @@ def _check_file(path: Path) -> None:
         raise CheckpointError(
             f"{path}: damaged, its SHA-256 is not the one in manifest.json. Copy it again."
         )
+
+
+def _brief(error: Exception) -> str:
+    """Return what an error says, without the kilobytes that a hostile name can make it say."""
+    return str(error)[:300]
+
+
+def _check_header(path: Path) -> None:
+    """Refuse what safetensors lets pass: endless headers, and names that stand twice."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > MAX_HEADER_BYTES:
+            raise ValueError(f"its header has {length} bytes, at most {MAX_HEADER_BYTES} are read")
+        names = json.loads(file.read(length), object_pairs_hook=_unique)
+    if len(names) > MAX_TENSORS:
+        raise ValueError(f"it has {len(names)} tensors, at most {MAX_TENSORS} are read")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice in its header")
+    return found
 
 
 def _listed_sha256(manifest: Path, name: str) -> str | None:
@@ -168,21 +196,41 @@ def config_from(
     """
     try:
         return config_class(**json.loads(metadata["config"]))
-    except (KeyError, TypeError, ValueError) as error:
-        message = f"{path}: its configuration cannot be used ({error}). Copy it again."
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        message = f"{path}: its configuration cannot be used ({_brief(error)}). Copy it again."
         raise CheckpointError(message) from error
 
 
-def load_state_strictly(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
-    """Load `state` into `module`; names and shapes must match exactly.
+def restore(
+    module_class: Callable[[Config], Module], config: Config, state: dict[str, Tensor], path: Path
+) -> Module:
+    """Build a module, in evaluation mode and frozen, from its configuration and its state.
+
+    Names and shapes must match exactly. They are first compared on the meta device, which takes no
+    memory: a configuration without the tensors to go with it cannot ask for any.
 
     Raises:
-        CheckpointError: they do not.
+        CheckpointError: they do not match.
     """
     try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: does not fit its own configuration ({error}).") from error
+        with torch.device("meta"):
+            module_class(config).load_state_dict(state, assign=True)
+    except (RuntimeError, ValueError, ArithmeticError) as error:
+        message = f"{path}: does not fit its own configuration ({_brief(error)}). Copy it again."
+        raise CheckpointError(message) from error
+    module = module_class(config)
+    module.load_state_dict(state)
+    return module.eval().requires_grad_(False)
+
+
+def _load(
+    path: Path,
+    kind: str,
+    config_class: Callable[..., Config],
+    module_class: Callable[[Config], Module],
+) -> Module:
+    metadata, state = read_weights(path, kind)
+    return restore(module_class, config_from(metadata, config_class, path), state, path)
 
 
 def save_generator(path: Path, G: Generator, **facts: object) -> None:
@@ -196,7 +244,18 @@ def load_generator(path: Path | str, device: torch.device | str = "cpu") -> Gene
     Raises:
         CheckpointError: the file is missing, damaged or not a generator.
     """
-    metadata, state = read_weights(Path(path), "generator")
-    G = Generator(config_from(metadata, GeneratorConfig, Path(path)))
-    load_state_strictly(G, state, Path(path))
-    return G.eval().requires_grad_(False).to(device)
+    return _load(Path(path), "generator", GeneratorConfig, Generator).to(device)
+
+
+def save_discriminator(path: Path, D: Discriminator, **facts: object) -> None:
+    """Write a discriminator as release weights."""
+    save_weights(path, "discriminator", D.config.to_dict(), D.state_dict(), **facts)
+
+
+def load_discriminator(path: Path | str, device: torch.device | str = "cpu") -> Discriminator:
+    """Load a discriminator from release weights, in evaluation mode, its parameters frozen.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or not a discriminator.
+    """
+    return _load(Path(path), "discriminator", DiscriminatorConfig, Discriminator).to(device)

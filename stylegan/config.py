@@ -1,7 +1,33 @@
 """What a generator and a discriminator are made of: every keyword, its meaning and its default."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+RANGES: dict[str, tuple[float, float]] = {
+    "z_dim": (1, 1 << 16),
+    "c_dim": (0, 1 << 16),
+    "w_dim": (1, 1 << 16),
+    "img_resolution": (8, 1 << 13),
+    "img_channels": (1, 1 << 8),
+    "channel_base": (1, 1 << 24),
+    "channel_max": (1, 1 << 16),
+    "num_layers": (1, 100),
+    "num_critical": (0, 100),
+    "first_cutoff": (0, 1 << 12),
+    "first_stopband": (1, 1 << 13),
+    "last_stopband_rel": (1, 4),  # below 1, sampling rates could fall and filters be endless
+    "margin_size": (0, 1 << 8),
+    "output_scale": (0, 1 << 30),
+    "conv_kernel": (1, 3),
+    "filter_size": (1, 64),
+    "lrelu_upsampling": (1, 4),
+    "use_radial_filters": (False, True),
+    "conv_clamp": (0, 1 << 30),
+    "mapping_layers": (1, 100),
+    "mbstd_group_size": (1, 1 << 16),
+    "mbstd_num_channels": (1, 1 << 16),
+}
+"""Least and most of every value: no configuration in a file can ask for endless work."""
 
 
 class ConfigError(ValueError):
@@ -15,12 +41,24 @@ def _require(condition: bool, message: str) -> None:
         raise ConfigError(message)
 
 
-def _require_resolution(img_resolution: int) -> None:
-    is_power = img_resolution >= 8 and img_resolution & (img_resolution - 1) == 0
-    _require(
-        is_power,
-        f"img_resolution is {img_resolution}; it must be a power of two from 8 up, such as 64.",
-    )
+def require_range(name: str, value: Any, kind: type, least: float, most: float) -> None:
+    """Check the type and the range of a value; a number may be whole where it need not be.
+
+    Raises:
+        ConfigError: it is of another type, not a number, or out of range.
+    """
+    fits = type(value) in ((int, float) if kind is float else (kind,))
+    what = f"{value!r:.40}; it must be of type {kind.__name__} and lie in [{least}, {most}]"
+    _require(fits and least <= value <= most, f"{name} is {what}.")
+
+
+def _require_ranges(config: "GeneratorConfig | DiscriminatorConfig") -> None:
+    for field in fields(config):
+        value, kind = getattr(config, field.name), type(field.default)
+        require_range(field.name, value, kind, *RANGES[field.name])
+    size = config.img_resolution
+    is_power = size.bit_count() == 1
+    _require(is_power, f"img_resolution is {size}; it must be a power of two, such as 64.")
 
 
 @dataclass(frozen=True)
@@ -57,13 +95,9 @@ class GeneratorConfig:
     mapping_layers: int = 2  # layers of the mapping network
 
     def __post_init__(self) -> None:
-        _require_resolution(self.img_resolution)
-        for name in ("z_dim", "w_dim", "img_channels", "channel_base", "channel_max"):
-            value = getattr(self, name)
-            _require(value >= 1, f"{name} is {value}; it must be at least 1.")
-        _require(self.c_dim >= 0, f"c_dim is {self.c_dim}; it must be 0 or more.")
+        _require_ranges(self)
         _require(
-            self.num_layers > self.num_critical >= 0,
+            self.num_layers > self.num_critical,
             f"num_layers is {self.num_layers}; it must exceed num_critical ({self.num_critical}).",
         )
         _require(
@@ -106,10 +140,7 @@ class DiscriminatorConfig:
     mbstd_num_channels: int = 1  # channels it adds
 
     def __post_init__(self) -> None:
-        _require_resolution(self.img_resolution)
-        for name in ("img_channels", "channel_base", "channel_max", "mbstd_group_size"):
-            value = getattr(self, name)
-            _require(value >= 1, f"{name} is {value}; it must be at least 1.")
+        _require_ranges(self)
 
     def channels(self, resolution: int) -> int:
         """Return the number of channels at a resolution."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from stylegan.checkpoint import CheckpointError
-from stylegan.config import DiscriminatorConfig, GeneratorConfig
+from stylegan.config import RANGES, DiscriminatorConfig, GeneratorConfig
 from stylegan.discriminator import Discriminator
 from stylegan.generator import Generator
 from stylegan.nvidia_machine import Budget, PickleRefused, require, run_pickle
@@ -41,13 +41,6 @@ TRAINING_ONLY = {
 }
 NO_CLAMP = 2.0**30  # for None: activations do not get there
 FIXED = {"mapping_kwargs.lr_multiplier": 0.01, "architecture": "resnet"}
-LARGEST = {
-    "img_resolution": 1 << 13,
-    "num_layers": 100,
-    "mapping_layers": 100,
-    "filter_size": 64,
-    "lrelu_upsampling": 8,
-}
 
 
 class NvidiaPickleError(CheckpointError):
@@ -203,7 +196,7 @@ def _flat(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _typed(name: str, value: Any, default: Any) -> Any:
     wanted = (int, float) if type(default) is float else (type(default),)
-    least, most = (1, LARGEST[name]) if name in LARGEST else (0, 1 << 30)
+    least, most = RANGES[name]
     require(
         type(value) in wanted and least <= value <= most,
         f"has a network whose {name} cannot be used",
