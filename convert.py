@@ -19,7 +19,7 @@ def convert(pickle: Path, out: Path) -> None:
     An existing folder is not touched: the next free of OUT-2, OUT-3, ... is taken.
     """
     from engine.files import file_sha256
-    from stylegan.checkpoint import save_generator, save_weights
+    from stylegan.checkpoint import save_discriminator, save_generator
     from stylegan.nvidia_pickle import read_nvidia_pickle
 
     G, D = read_nvidia_pickle(pickle)
@@ -28,10 +28,7 @@ def convert(pickle: Path, out: Path) -> None:
     with runtime.staging_folder(final) as folder:
         save_generator(folder / "generator.safetensors", G, **facts)
         if D is not None:
-            config, state = D.config.to_dict(), D.state_dict()
-            save_weights(
-                folder / "discriminator.safetensors", "discriminator", config, state, **facts
-            )
+            save_discriminator(folder / "discriminator.safetensors", D, **facts)
     size, found = G.config.img_resolution, "generator" if D is None else "generator, discriminator"
     letter = "R" if G.config.use_radial_filters else "T"
     click.echo(f"{final}: StyleGAN3-{letter} {size}x{size}, {found}")
