@@ -31,6 +31,7 @@ PACKAGES += "evaluation baselines".split()
 # Exit codes after sysexits.h. An error code is E-<family>-<kind>: a kind listed here decides, else
 # the family. Anything unlisted is bad data, since a typed error is about what the user gave.
 BY_KIND = dict(MISSING=66, DIR=66, UNAVAILABLE=69, IO=74, VERSION=76, MISMATCH=76, PERM=77)
+BY_KIND |= dict(STOPPED=75, HUNG=75, LOST=75)
 BY_FAMILY = dict(USAGE=2, IMG=65, DATA=65, MODEL=65, DEVICE=69, INTERNAL=70, MEMORY=71, OUT=73)
 BY_FAMILY |= dict(INV=65, OPS=69, IO=74, CONFIG=78, TRAIN=79)
 BAD_DATA, INTERRUPTED, BROKEN_PIPE = 65, 130, 141

@@ -66,6 +66,9 @@ class OutOfMemoryError(RuntimeError):
         ("E-IO-FULL", 74),
         ("E-CONFIG-KEY", 78),
         ("E-TRAIN-NAN", 79),
+        ("E-TRAIN-STOPPED", 75),
+        ("E-TRAIN-HUNG", 75),
+        ("E-OUT-LOCKED", 73),
     ],
 )
 def test_exit_codes_are_those_of_the_contract(code, expected):

@@ -1,0 +1,51 @@
+"""Full disks: recognised, foreseen, survived twice."""
+
+import errno
+import os
+
+import pytest
+
+from engine.disk import FullDisk, is_full, require_room
+from engine.manifest import StateError
+
+
+def full(number=errno.ENOSPC):
+    return OSError(number, os.strerror(number))
+
+
+def test_which_errors_mean_a_full_disk():
+    assert all(is_full(full(n)) for n in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+    assert is_full(StateError("x", "E-IO-FULL"))
+    for other in (full(errno.EIO), StateError("x", "E-IO"), ValueError("x"), OSError("x")):
+        assert not is_full(other)
+
+
+def test_room_is_asked_for_with_a_margin(tmp_path):
+    found = os.statvfs(tmp_path)
+    free = found.f_bavail * found.f_frsize
+    require_room(tmp_path, round(free / 1.3))
+    with pytest.raises(OSError, match="No space left") as caught:
+        require_room(tmp_path, round(free / 1.1))
+    assert caught.value.filename == str(tmp_path)
+
+
+def test_the_third_failure_in_a_row_ends_the_run(caplog):
+    disk = FullDisk()
+    for left in (2, 1):
+        with disk.survived("snapshot of step 5"):
+            raise full()
+        assert "snapshot of step 5: not written ([Errno 28] No space left" in caplog.text
+        assert f"ends after {left} more" in caplog.text
+    with disk.survived("x"):
+        pass
+    for _ in range(2):
+        with disk.survived("x"):
+            raise StateError("x", "E-IO-FULL")
+    with pytest.raises(OSError, match="No space left"), disk.survived("x"):
+        raise full()
+
+
+@pytest.mark.parametrize("error", [full(errno.EIO), StateError("x", "E-TRAIN-NAN"), KeyError("x")])
+def test_other_errors_pass(error):
+    with pytest.raises(type(error)), FullDisk().survived("x"):
+        raise error
