@@ -6,7 +6,7 @@
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -29,7 +29,11 @@ class RankError(RuntimeError):
 
 @dataclass(frozen=True)
 class Ranks:
-    """One of `size` processes that take every step together. Alone, all of this costs nothing."""
+    """One of `size` processes that take every step together. Alone, all of this costs nothing.
+
+    Raises:
+        RankError: E-TRAIN-LOST, from all methods that wait for the others, when one has ended.
+    """
 
     rank: int = 0
     size: int = 1
@@ -42,7 +46,7 @@ class Ranks:
     def sum_(self, tensor: Tensor) -> Tensor:
         """Replace `tensor`, which all have in one shape, by its sum over the processes."""
         if self.size > 1:
-            dist.all_reduce(tensor)
+            self._together(dist.all_reduce, tensor)
         return tensor
 
     def largest(self, value: int) -> int:
@@ -50,14 +54,14 @@ class Ranks:
         if self.size == 1:
             return value
         found = torch.tensor(value)
-        dist.all_reduce(found, dist.ReduceOp.MAX)
+        self._together(dist.all_reduce, found, dist.ReduceOp.MAX)
         return int(found)
 
     def of_first(self, value: Any) -> Any:
         """Return the first process's value, plain data; the others' is ignored."""
         box = [value]
         if self.size > 1:
-            dist.broadcast_object_list(box, src=0)
+            self._together(dist.broadcast_object_list, box, 0)
         return box[0]
 
     def all(self, value: Any) -> list[Any]:
@@ -65,8 +69,16 @@ class Ranks:
         if self.size == 1:
             return [value]
         found = [None] * self.size
-        dist.all_gather_object(found, value)
+        self._together(dist.all_gather_object, found, value)
         return found
+
+    def _together(self, collective: Callable[..., Any], *args: Any) -> None:
+        try:
+            collective(*args)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            message = f"rank {self.rank}: another process is gone ({reason}). Read what it said."
+            raise RankError(message, "E-TRAIN-LOST") from error
 
 
 ALONE = Ranks()
@@ -90,6 +102,8 @@ def joined(device: str = "cpu", timeout: timedelta = TIMEOUT) -> Iterator[Ranks]
     if os.environ.get("OMP_NUM_THREADS") == "1":  # torchrun's doing: it does not know the cores
         cores = len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", ranks.size))
         torch.set_num_threads(max(cores, 1))
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     try:
         store = _meeting_point(ranks, timeout)

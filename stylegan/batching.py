@@ -38,21 +38,18 @@ def positions_of_part(batch: int, group_size: int, part: int, num_parts: int) ->
     ]
 
 
-def draw_latents(seed: int, indices: Iterable[int], z_dim: int) -> Tensor:
-    """Return normal latents z `[N, z_dim]` of the samples of these indices."""
-    rows = [torch.randn(z_dim, generator=derive_generator(seed, "z", i)) for i in indices]
+def draw_latents(seed: int, stream: str, indices: Iterable[int], z_dim: int) -> Tensor:
+    """Return normal latents z `[N, z_dim]` of the samples of these indices, for one use of them."""
+    rows = [torch.randn(z_dim, generator=derive_generator(seed, stream, i)) for i in indices]
     return torch.stack(rows)
 
 
-def draw_labels(seed: int, indices: Iterable[int], labels: Tensor) -> Tensor:
+def draw_labels(
+    seed: int, stream: str, indices: Iterable[int], labels: Tensor | None
+) -> Tensor | None:
     """Return labels `[N, c_dim]` for generated samples, each of a picture drawn from `labels`."""
-    generators = (derive_generator(seed, "label", i) for i in indices)
-    rows = [int(torch.randint(len(labels), [], generator=generator)) for generator in generators]
-    return labels[rows]
-
-
-def grid_labels(labels: Tensor | None, num: int) -> Tensor | None:
-    """Return the labels `[num, c_dim]` of a sheet: those of the first pictures, over and over."""
     if labels is None:
         return None
-    return labels[torch.arange(num) % len(labels)]
+    generators = (derive_generator(seed, f"label {stream}", i) for i in indices)
+    rows = [int(torch.randint(len(labels), [], generator=generator)) for generator in generators]
+    return labels[rows]

@@ -15,6 +15,7 @@ class FlatAdam:
     and behind the last gradient in it lie numbers that are summed as well.
 
     Attributes:
+        gradients: `[num_weights]` float32.
         sums: `[num_sums]` float32, whatever else is to be summed over the processes.
 
     Args:
@@ -36,8 +37,8 @@ class FlatAdam:
         self.parameters = list(parameters)
         sizes = [p.numel() for p in self.parameters]
         self._flat = torch.zeros(sum(sizes) + num_sums, device=self.parameters[0].device)
-        self._gradients, self.sums = self._flat.split([sum(sizes), num_sums])
-        for p, piece in zip(self.parameters, self._gradients.split(sizes), strict=True):
+        self.gradients, self.sums = self._flat.split([sum(sizes), num_sums])
+        for p, piece in zip(self.parameters, self.gradients.split(sizes), strict=True):
             p.grad = piece.view_as(p)
         self.base_lr = lr * lazy_ratio
         betas = (0.0**lazy_ratio, 0.99**lazy_ratio)
@@ -53,7 +54,7 @@ class FlatAdam:
         Nothing waits for the norm: Adam itself looks at it.
         """
         ranks.sum_(self._flat)
-        norm = torch.linalg.vector_norm(self._gradients)
+        norm = torch.linalg.vector_norm(self.gradients)
         self.adam.param_groups[0]["lr"] = self.base_lr * lr_factor
         self.adam.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]
         self.adam.step()

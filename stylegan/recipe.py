@@ -22,7 +22,7 @@ class TrainingConfig:
     d_lr: float = 2e-3  # learning rate of the discriminator
     r1_interval: int = 16  # steps between two R1 penalties
     ema_kimg: float = 10.0  # half-life of the generator's average, thousands of pictures
-    ema_rampup: float = 0.05  # at first, half-life over pictures seen
+    ema_rampup: float | None = 0.05  # at first, half-life over pictures seen; None: no such start
     anneal: float = 0.3  # last share of the run in which learning rates fall
     lr_floor: float = 0.25  # what they fall to
     blur_sigma: float = 0.0  # pixels, of the blur before D that fades away at the start of the run
@@ -49,7 +49,9 @@ class TrainingConfig:
 
     def ema_beta(self, num_images: int) -> float:
         """Return the decay of the generator's average after `num_images` pictures."""
-        half_life = min(self.ema_kimg * 1000, num_images * self.ema_rampup)
+        half_life = self.ema_kimg * 1000
+        if self.ema_rampup is not None:
+            half_life = min(half_life, num_images * self.ema_rampup)
         return 0.5 ** (self.batch / max(half_life, 1e-8))
 
     def num_passes(self, num_ranks: int) -> int:

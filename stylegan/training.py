@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.failpoints import spoil
 from engine.ranks import ALONE, Ranks
 from stylegan.adaptation import NO_AUGMENTATION, AdaptationConfig, AdaptiveAugmentation
 from stylegan.batching import draw_labels, draw_latents, positions_of_part
+from stylegan.blur import blur, blur_sigma
 from stylegan.checkpoint import CheckpointError
 from stylegan.discriminator import Discriminator, samples_per_group
 from stylegan.generator import Generator
@@ -137,6 +139,7 @@ class Trainer:
         self.augmentation.observe(real_sign, self.config.batch)
         self.step_count += 1
         self._average_generator()
+        spoil("param", next(self.G_ema.parameters()), self.step_count)
         self.guard.observe(self.step_count, [g_norm, d_norm, r1_norm])
         losses = g_loss, d_loss, real_sign, fake_sign, r1
         return TrainStep(self.step_count, self.num_images, *losses, g_norm, d_norm)
@@ -148,8 +151,8 @@ class Trainer:
         parts = []
         for positions, images, real_c in cuts:
             indices = [self.num_images + position for position in positions]
-            z = draw_latents(seed, indices, self.G.config.z_dim)
-            fake_c = None if self.labels is None else draw_labels(seed, indices, self.labels)
+            z = draw_latents(seed, "training", indices, self.G.config.z_dim)
+            fake_c = draw_labels(seed, "training", indices, self.labels)
             tensors = [self._on_device(t) for t in (images, real_c, z, fake_c)]
             parts.append(_Part(indices, *tensors))  # type: ignore[arg-type]
         return parts
@@ -161,8 +164,9 @@ class Trainer:
     def _judge(
         self, images: Tensor, c: Tensor | None, part: _Part, stream: str, precision: str
     ) -> Tensor:
-        """Return D's logits of pictures, augmented."""
-        images = self.augmentation(images, stream, part.indices)
+        """Return D's logits of pictures, blurred while the run is young, and augmented."""
+        sigma = blur_sigma(self.num_images, self.config.blur_kimg, self.config.blur_sigma)
+        images = self.augmentation(blur(images, sigma), stream, part.indices)
         return self.D(images, c, precision=precision)
 
     def _generate(self, part: _Part) -> Tensor:
@@ -205,6 +209,7 @@ class Trainer:
             self.g_opt.sums[0] += loss.detach() / self._num_parts
         for p in self.d_opt.parameters:
             p.requires_grad_(True)
+        spoil("grad", self.g_opt.gradients, self.step_count + 1)
         norm = self.g_opt.step(self.ranks, self.lr_factor)
         self._follow_statistics()
         return self.g_opt.sums[0].clone(), norm

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylegan.batching import draw_labels, draw_latents, grid_labels, positions_of_part
+from stylegan.batching import draw_labels, draw_latents, positions_of_part
 from stylegan.config import ConfigError
 from stylegan.discriminator import minibatch_std
 from stylegan.recipe import TrainingConfig
@@ -48,22 +48,18 @@ def test_batches_that_do_not_divide_are_refused(batch, at_a_time, ranks):
 
 
 def test_latents_belong_to_their_index():
-    z = draw_latents(3, range(1000), 16)
-    assert torch.equal(draw_latents(3, [7, 5], 16), z[[7, 5]])
-    assert not torch.equal(draw_latents(4, [7, 5], 16), z[[7, 5]])
+    z = draw_latents(3, "a", range(1000), 16)
+    assert torch.equal(draw_latents(3, "a", [7, 5], 16), z[[7, 5]])
+    for other in (draw_latents(4, "a", [7, 5], 16), draw_latents(3, "b", [7, 5], 16)):
+        assert not torch.equal(other, z[[7, 5]])
     assert abs(z.mean()) < 0.03 and abs(z.std() - 1) < 0.03
     assert len(np.unique(z.numpy(), axis=0)) == 1000
 
 
 def test_labels_are_those_of_pictures():
     labels = torch.eye(3)[[0, 1, 1, 2, 1, 1, 1, 1]]  # six of eight have class 1
-    drawn = draw_labels(0, range(2000), labels)
+    drawn = draw_labels(0, "a", range(2000), labels)
     assert drawn.shape == (2000, 3) and torch.equal(drawn.sum(1), torch.ones(2000))
     np.testing.assert_allclose(drawn.mean(0), [0.125, 0.75, 0.125], atol=0.03)
-    assert torch.equal(draw_labels(0, [8, 2], labels), drawn[[8, 2]])
-
-
-def test_labels_of_a_sheet_run_through_the_pictures():
-    labels = torch.eye(3)[[2, 0, 1]]
-    assert grid_labels(labels, 5).argmax(1).tolist() == [2, 0, 1, 2, 0]
-    assert grid_labels(None, 5) is None
+    assert torch.equal(draw_labels(0, "a", [8, 2], labels), drawn[[8, 2]])
+    assert draw_labels(0, "a", [8, 2], None) is None

@@ -310,7 +310,7 @@ def test_conditional_networks_learn_from_their_labels():
     c = torch.eye(3)[[0, 1, 2, 0]]
     trainer.step(real_batch(), c)
     [(_, fake_c)] = mapping
-    assert torch.equal(fake_c, draw_labels(0, range(BATCH), labels))
+    assert torch.equal(fake_c, draw_labels(0, "training", range(BATCH), labels))
     given = [call[1] for call in D]  # real, fake, generator, R1
     assert all(torch.equal(a, b) for a, b in zip(given, (c, fake_c, fake_c, c), strict=True))
 

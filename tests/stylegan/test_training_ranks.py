@@ -33,7 +33,7 @@ def record(ranks=ALONE, **recipe):
     gradients = []
     for opt in (trainer.g_opt, trainer.d_opt):
         opt.adam.register_step_pre_hook(
-            lambda *_, opt=opt: gradients.append(torch.cat([opt._gradients, opt.sums]).clone())
+            lambda *_, opt=opt: gradients.append(torch.cat([opt.gradients, opt.sums]).clone())
         )
     losses = []
     for k in range(STEPS):

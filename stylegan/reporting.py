@@ -1,0 +1,181 @@
+"""What a training leaves behind as it goes: statistics, sample sheets, weights, curves."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.ranks import Ranks
+from engine.rows import Row, append_row, forget_rows, read_rows
+from engine.seeding import derive_generator
+from stylegan.alarms import new_alarms
+from stylegan.batching import draw_labels, draw_latents
+from stylegan.checkpoint import save_discriminator, save_generator
+from stylegan.training import Trainer, TrainStep
+
+_log = logging.getLogger(__name__)
+GRID = 8  # rows and columns of a sample sheet
+STATISTICS = "stats.jsonl"
+SHOWN = ("g_loss", "d_loss", "real_sign", "g_grad_norm", "d_grad_norm", "r1")
+MEANS = (*SHOWN[:3], "fake_sign", *SHOWN[3:5])  # over the steps of a tick
+
+
+def sample_grid(trainer: Trainer) -> Tensor:
+    """Return pictures `[64, 3, R, R]` of the averaged generator, of the same latents every time."""
+    num = GRID * GRID
+    device = trainer.G_ema.mapping.w_avg.device
+    generator = derive_generator(trainer.config.seed, "grid")
+    z = torch.randn(num, trainer.G.config.z_dim, generator=generator)
+    c = draw_labels(trainer.config.seed, "grid", range(num), trainer.labels)
+    parts = zip(z.split(GRID), [None] * GRID if c is None else c.split(GRID), strict=True)
+    with torch.inference_mode():
+        return torch.cat([_generate(trainer, *part, device) for part in parts])
+
+
+def _generate(trainer: Trainer, z: Tensor, c: Tensor | None, device: torch.device) -> Tensor:
+    return trainer.G_ema(z.to(device), None if c is None else c.to(device))
+
+
+def sample_indices(trainer: Trainer, indices: Sequence[int]) -> Tensor:
+    """Return pictures `[N, 3, R, R]` of the averaged generator, to measure it by."""
+    device, seed = trainer.G_ema.mapping.w_avg.device, trainer.config.seed
+    z = draw_latents(seed, "metric", indices, trainer.G.config.z_dim)
+    c = draw_labels(seed, "metric", indices, trainer.labels)
+    with torch.inference_mode():
+        return _generate(trainer, z, c, device)
+
+
+@dataclass(frozen=True)
+class Outlets:
+    """Where reports go. `measure` and `extra` are for all processes, the others for the first."""
+
+    say: Callable[[str], None]  # a line for the user
+    save_sheet: Callable[[Path, Tensor], None]  # a file of pictures [64, 3, R, R]
+    draw_curves: Callable[[Path], None]  # of the rows in a run folder
+    show_row: Callable[[Row], None]  # one row more, of statistics or of a metric
+    extra: Callable[[], Row]  # more numbers for a row of statistics
+    measure: Callable[[Callable[[Sequence[int]], Tensor]], Row] | None  # by pictures of indices
+    metric: str  # its name
+
+
+class Reporter:
+    """Takes note of every step; tells of a tick in a row and a line, of a snapshot in files.
+
+    All processes of a training have one and call it alike; the first one writes.
+
+    Args:
+        run: the run folder.
+        trainer: what is reported on.
+        ranks: the processes.
+        tick_kimg: thousands of pictures between two rows.
+        snap: ticks between two snapshots.
+        outlets: where reports go.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        trainer: Trainer,
+        ranks: Ranks,
+        tick_kimg: float,
+        snap: int,
+        outlets: Outlets,
+    ) -> None:
+        self.run, self.trainer, self.ranks, self.snap = run, trainer, ranks, snap
+        self.outlets = outlets
+        self.tick_images = max(round(tick_kimg * 1000), 1)
+        self.since_tick: list[TrainStep] = []
+        self.rows: list[Row] = []
+        self.ticks, self.started, self.tick_started = 0, time.monotonic(), time.monotonic()
+
+    def begin(self) -> None:
+        """Take up the rows of a run that is resumed; show what a new one starts from."""
+        metrics = self.run / f"metric-{self.outlets.metric}.jsonl"
+        if self.ranks.is_first:
+            for path in (self.run / STATISTICS, metrics):
+                forget_rows(path, self.trainer.step_count)
+            if self.trainer.step_count == 0:
+                self.outlets.save_sheet(self.run / "fakes_init.png", sample_grid(self.trainer))
+        self.rows = read_rows(self.run / STATISTICS)
+        self.tick_started = time.monotonic()
+
+    def observe(self, step: TrainStep) -> bool:
+        """Take note of one step; return whether a snapshot is due."""
+        self.since_tick.append(step)
+        if step.num_images % self.tick_images >= self.trainer.config.batch:
+            return False
+        self.ticks += 1
+        row = {**self._row(step), **self.outlets.extra()}
+        if self.ranks.is_first:
+            self._tell(row)
+        self.since_tick, self.tick_started = [], time.monotonic()
+        return self.ticks % self.snap == 0
+
+    def _row(self, step: TrainStep) -> Row:
+        trainer, steps = self.trainer, self.since_tick
+        means = {
+            name: torch.stack([getattr(s, name) for s in steps]).mean().item() for name in MEANS
+        }
+        penalties = [s.r1 for s in steps if s.r1 is not None]
+        images = len(steps) * trainer.config.batch
+        seconds = time.monotonic() - self.tick_started  # after the numbers above are there
+        return {
+            "kimg": step.num_images / 1000,
+            "step": step.step,
+            **means,
+            "r1": torch.stack(penalties).mean().item() if penalties else 0.0,
+            "images_per_sec": images / seconds,
+            "sec_per_kimg": 1000 * seconds / images,
+            "lr": trainer.config.lr_factor(step.step),
+            "p": trainer.augmentation.p,
+            "skipped_steps": trainer.guard.skipped,
+        }
+
+    def _tell(self, row: Row) -> None:
+        self.rows.append(row)
+        append_row(self.run / STATISTICS, row)
+        self.outlets.show_row(row)
+        elapsed = str(timedelta(seconds=round(time.monotonic() - self.started)))
+        facts = f"tick {self.ticks:<5d} kimg {row['kimg']:<8.1f} time {elapsed:<9}"
+        facts += f" s/kimg {row['sec_per_kimg']:<7.1f} augment {row['p']:<6.3f} "
+        self.outlets.say(facts + " ".join(f"{name} {row[name]:<7.3f}" for name in SHOWN))
+        for alarm in new_alarms(self.rows):
+            _log.warning("kimg %g: %s", row["kimg"], alarm)
+
+    def measure(self) -> None:
+        """Measure the averaged generator, by all processes, if that is wished for."""
+        if self.outlets.measure is None:
+            return
+        found = self.outlets.measure(lambda indices: sample_indices(self.trainer, indices))
+        row = {"kimg": self.trainer.num_images / 1000, "step": self.trainer.step_count, **found}
+        if self.ranks.is_first:
+            append_row(self.run / f"metric-{self.outlets.metric}.jsonl", row)
+            self.outlets.show_row(row)
+            self.outlets.say(f"kimg {row['kimg']:<8.1f} " + _words(found))
+
+    def snapshot(self, **facts: Any) -> None:
+        """Write the averaged generator, under its age and as the newest, D, samples and curves.
+
+        By the first process alone. `facts` go into the model files.
+
+        Raises:
+            CheckpointError: weights are not finite.
+        """
+        trainer, kimg = self.trainer, f"{self.trainer.num_images // 1000:06d}"
+        facts = {"trained_kimg": trainer.num_images / 1000, **facts}
+        for name in (f"generator-{kimg}.safetensors", "generator.safetensors"):
+            save_generator(self.run / name, trainer.G_ema, **facts)
+        save_discriminator(self.run / "discriminator.safetensors", trainer.D, **facts)
+        self.outlets.save_sheet(self.run / f"fakes{kimg}.png", sample_grid(trainer))
+        self.outlets.draw_curves(self.run)
+        self.tick_started = time.monotonic()
+
+
+def _words(row: Row) -> str:
+    return " ".join(f"{name} {value:.4g}" for name, value in row.items())
