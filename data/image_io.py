@@ -37,6 +37,8 @@ _SIGNATURES = (_PNG_SIGNATURE, _JPEG_SIGNATURE, b"BM", b"II*\0", b"MM\0*", b"GIF
 _REEXPORT = "Export it again as an 8-bit PNG"
 _CONVERTED = {"1": "1-bit", "P": "palette", "PA": "palette", "CMYK": "CMYK", "YCbCr": "YCbCr"}
 _CONVERTED |= {"LAB": "Lab", "La": "premultiplied", "RGBa": "premultiplied"}
+# Pillow's remarks, once and for all: `catch_warnings` at each picture would race with threads
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class ImageError(ValueError):
@@ -106,17 +108,15 @@ def decode_image(data: bytes, name: str) -> LoadedImage:
     if data.startswith(_PNG_SIGNATURE):
         _check_png(data, name)
     notes: list[str] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks; what matters is an error or a note here
-        try:
-            file = Image.open(io.BytesIO(data), formats=FORMATS)
-            mode = file.mode
-            _check_size(*file.size, name)
-            image = _simplify(file, notes)
-        except ImageError:
-            raise
-        except Exception as exc:  # decoders raise whatever they like on damaged bytes
-            raise _undecodable(data, name, exc) from exc
+    try:
+        file = Image.open(io.BytesIO(data), formats=FORMATS)
+        mode = file.mode
+        _check_size(*file.size, name)
+        image = _simplify(file, notes)
+    except ImageError:
+        raise
+    except Exception as exc:  # decoders raise whatever they like on damaged bytes
+        raise _undecodable(data, name, exc) from exc
     samples = _to_float(image, name, notes)
     if all(np.array_equal(samples[..., 0], samples[..., c]) for c in range(1, samples.shape[2])):
         samples = samples[..., :1]

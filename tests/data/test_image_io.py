@@ -6,6 +6,7 @@ import json
 import struct
 import subprocess
 import sys
+import warnings
 import zlib
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from data import image_io
 from data.image_io import (
     ImageError,
     decode_image,
@@ -28,6 +30,7 @@ from tests.data.odd_images import odd_corpus, odd_files, odd_names
 
 ROOT = Path(__file__).parents[2]
 BAD, ODD = bad_files(), odd_files()
+pytestmark = pytest.mark.filterwarnings("ignore:::PIL")  # pytest forgets those of image_io
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -280,3 +283,32 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
         save_png(tmp_path / "a.png", np.ones((8, 8), np.uint8))
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
     assert (tmp_path / "a.png").read_bytes() == before
+
+
+def test_pillows_remarks_are_not_shown_and_other_warnings_are(tmp_path):
+    """A picture of 12000 x 12000 makes it warn of a bomb; ours is the error that says so."""
+    (tmp_path / "bomb.png").write_bytes(BAD["one_bit_12000.png"][0])
+    code = f"""
+import warnings
+from data.image_io import ImageError, load_image
+filters = warnings.filters
+try:
+    load_image({str(tmp_path / "bomb.png")!r})
+except ImageError as error:
+    print(error.code, warnings.filters is filters)
+warnings.warn("something else")
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout == "E-IMG-SIZE True\n"
+    assert run.stderr.splitlines() == ["<string>:9: UserWarning: something else"]
+
+
+def test_decoding_leaves_the_warning_filters_of_other_threads_alone(monkeypatch):
+    seen = []
+    simplify = image_io._simplify
+    monkeypatch.setattr(
+        image_io, "_simplify", lambda *args: (seen.append(warnings.filters), simplify(*args))[1]
+    )
+    before = warnings.filters
+    decode_image(encoded(face_like(), "PNG"), "x.png")
+    assert seen[0] is before
