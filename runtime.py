@@ -280,9 +280,14 @@ def staging_folder(final: Path) -> Iterator[Path]:
         note(f"{final} was taken meanwhile: the result is in {free}")
 
 
+def folder_name(description: str) -> str:
+    """Return a description made safe and short."""
+    return re.sub(r"[^\w.-]+", "-", description)[:100]
+
+
 def run_folder(outdir: Path, description: str) -> Path:
     """Make and return the next numbered folder of a training: `outdir/00000-description`."""
-    name = re.sub(r"[^\w.-]+", "-", description)[:100]
+    name = folder_name(description)
     while True:
         taken = [int(p.name[:5]) for p in outdir.glob("[0-9][0-9][0-9][0-9][0-9]-*")]
         folder = outdir / f"{max(taken, default=-1) + 1:05d}-{name}"

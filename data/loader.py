@@ -98,7 +98,7 @@ class Loader:
         share = int(config.bad_budget * num + 1e-9)  # 0.29 of 100 is 29
         self._most_bad = min(share, num - 1)
 
-    def batches(self, positions: Positions, start: int = 0) -> Iterator[Batch]:
+    def batches(self, positions: Positions, start: int = 0) -> Generator[Batch]:
         """Yield the batches of step `start`, `start + 1` and so on, for ever.
 
         `positions(k)` are those that this process loads for step k. Close the generator to end

@@ -6,6 +6,7 @@
 import contextlib
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -76,7 +77,7 @@ class Ranks:
         try:
             collective(*args)
         except RuntimeError as error:
-            reason = str(error).splitlines()[0]
+            reason = re.sub(r"^\[.*?\] |\. .*", "", str(error).splitlines()[0])  # gloo adds advice
             message = f"rank {self.rank}: another process is gone ({reason}). Read what it said."
             raise RankError(message, "E-TRAIN-LOST") from error
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Collection
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from engine.ranks import ALONE, Ranks
 from stylegan.adaptation import NO_AUGMENTATION, AdaptationConfig
 from stylegan.checkpoint import CheckpointError
 from stylegan.config import DiscriminatorConfig, GeneratorConfig
@@ -13,6 +16,7 @@ from stylegan.discriminator import Discriminator
 from stylegan.generator import Generator, native_precision
 from stylegan.recipe import TrainingConfig
 from stylegan.training import Trainer
+from stylegan.transfer import freeze_discriminator, transfer
 
 Options = dict[str, Any]  # by the names of train_gan.py, dashes as underscores
 
@@ -60,30 +64,34 @@ def resolve(options: Options) -> Options:
     return {k: preset.get(k) if v is None else v for k, v in options.items()}
 
 
-_OF_THIS_START = ("data", "outdir", "resume", "desc", "dry_run", "tick", "snap")
+_OF_THIS_START = ("resume", "outdir", "desc", "dry_run")
 _LENGTH = ("kimg", "steps")
+_FREE = (  # how often to report, and what a machine can do: no matter for the result
+    *("data", "device", "workers", "tick", "snap", "metrics", "ckpt_minutes", "batch_gpu"),
+    *("data_timeout", "hang_timeout", "allow_data_change", "on_bad_image", "bad_budget"),
+)
 
 
 def continued(options: Options, given: Collection[str], stored: Options) -> Options:
     """Return the options of a resumed run: those it was `stored` with.
 
     `given` names the options on the command line. They may say where things lie, how often to
-    report and how long to train; the run keeps its seed.
+    report, what the machine can do and how long to train; the run keeps its seed.
 
     Raises:
         CheckpointError: an option is given that the run was not made with.
     """
     kept = {k: v for k, v in stored.items() if k not in _OF_THIS_START}
-    if any(k in given for k in _LENGTH):
-        kept |= {k: options[k] for k in _LENGTH}
-    for name in given:
-        if name != "seed" and kept.get(name, options[name]) != options[name]:
+    free = {k for k in given if k in _FREE}
+    free |= set(_LENGTH) if any(k in given for k in _LENGTH) else set()
+    for name in set(given) - free - {"seed"}:
+        if kept.get(name, options[name]) != options[name]:
             what = f"--{name.replace('_', '-')} {options[name]}: the run was made with {kept[name]}"
             raise CheckpointError(f"{what}. Leave it out, or start a new run.", "E-MODEL-MISMATCH")
-    return options | kept
+    return options | kept | {k: options[k] for k in free}
 
 
-def generator_config(options: Options, resolution: int) -> GeneratorConfig:
+def generator_config(options: Options, resolution: int, c_dim: int = 0) -> GeneratorConfig:
     """Return the generator that the options describe; configuration R doubles the channels.
 
     Raises:
@@ -103,16 +111,18 @@ def generator_config(options: Options, resolution: int) -> GeneratorConfig:
         conv_kernel=1 if is_r else 3,
         use_radial_filters=is_r,
         mapping_layers=options["map_depth"],
+        c_dim=c_dim,
     )
 
 
-def discriminator_config(options: Options, resolution: int) -> DiscriminatorConfig:
+def discriminator_config(options: Options, resolution: int, c_dim: int = 0) -> DiscriminatorConfig:
     """Return the discriminator that the options describe."""
     return DiscriminatorConfig(
         img_resolution=resolution,
         channel_base=options["cbase"],
         channel_max=options["cmax"],
         mbstd_group_size=options["mbstd_group"],
+        c_dim=c_dim,
     )
 
 
@@ -124,12 +134,16 @@ def adaptation_config(options: Options) -> AdaptationConfig:
     """
     if options["aug"] == "noaug":
         return NO_AUGMENTATION
-    kimg = inf if options["aug"] == "fixed" else AdaptationConfig.kimg
+    kimg = AdaptationConfig.kimg / (5 if options["transfer"] else 1)  # there is less to learn
+    kimg = inf if options["aug"] == "fixed" else kimg
     return AdaptationConfig(options["target"], kimg, initial_p=options["p"])
 
 
 def training_config(options: Options, resolution: int) -> TrainingConfig:
     """Return the recipe that the options describe.
+
+    Configuration R starts with blurred pictures, lest D see at once what G cannot yet draw. A
+    transferred generator draws already: no blur, and its average forgets slowly from the start.
 
     Raises:
         ConfigError: options out of range.
@@ -137,27 +151,59 @@ def training_config(options: Options, resolution: int) -> TrainingConfig:
     batch, gamma = options["batch"], options["gamma"]
     if gamma is None:
         gamma = 2 * (resolution / 256) ** 2 * 32 / batch
+    is_new = options["transfer"] is None
     return TrainingConfig(
         total_steps=options["steps"] or max(round(options["kimg"] * 1000 / batch), 1),
         batch=batch,
+        batch_gpu=options["batch_gpu"],
         gamma=gamma,
         g_lr=options["glr"],
         d_lr=options["dlr"],
         ema_kimg=batch * 10 / 32,
+        ema_rampup=TrainingConfig.ema_rampup if is_new else None,
         anneal=options["anneal"],
         lr_floor=options["lr_floor"],
-        precision=native_precision(options["fp32"]),
+        blur_sigma=10.0 if options["cfg"] == "r" and is_new else 0.0,
+        blur_kimg=batch * 200 / 32,
+        precision=native_precision(options["fp32"], options["device"]),
         seed=options["seed"],
     )
 
 
-def build_trainer(options: Options, resolution: int) -> Trainer:
-    """Return G, D and their optimisers, initialised from the seed.
+def describe(options: Options, data: str, resolution: int, num_ranks: int) -> str:
+    """Return what a run folder is named after: `t-faces-gpus1-batch32-gamma2`."""
+    config = training_config(options, resolution)
+    words = [options["cfg"], data, f"gpus{num_ranks}", f"batch{config.batch}"]
+    return "-".join([*words, f"gamma{config.gamma:g}", *filter(None, [options["desc"]])])
+
+
+def build_trainer(
+    options: Options,
+    resolution: int,
+    labels: Tensor | None = None,
+    ranks: Ranks = ALONE,
+    is_new: bool = True,
+) -> Trainer:
+    """Return G, D and their optimisers on the device, initialised from the seed or a file.
+
+    Args:
+        options: by the names of train_gan.py; `device` is 'cpu' or 'cuda'.
+        resolution: of the pictures.
+        labels: of the pictures, `[num_images, c_dim]`, for conditional networks.
+        ranks: which of the processes this is.
+        is_new: whether no state will be loaded, so that `transfer` counts.
 
     Raises:
         ConfigError: options out of range, or that do not fit together.
+        CheckpointError: the file to transfer from cannot be used, or does not fit.
     """
+    c_dim = 0 if labels is None else labels.shape[1]
+    config, adaptation = training_config(options, resolution), adaptation_config(options)
     torch.manual_seed(options["seed"])
-    G = Generator(generator_config(options, resolution))
-    D = Discriminator(discriminator_config(options, resolution))
-    return Trainer(G, D, training_config(options, resolution), adaptation_config(options))
+    G = Generator(generator_config(options, resolution, c_dim))
+    D = Discriminator(discriminator_config(options, resolution, c_dim))
+    if is_new and options["transfer"] is not None:
+        transfer(G, D, Path(options["transfer"]))
+    freeze_discriminator(D, options["freezed"])
+    G, D = G.to(options["device"]), D.to(options["device"])
+    return Trainer(G, D, config, adaptation, labels, ranks)

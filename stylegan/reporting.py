@@ -89,10 +89,10 @@ class Reporter:
     ) -> None:
         self.run, self.trainer, self.ranks, self.snap = run, trainer, ranks, snap
         self.outlets = outlets
-        self.tick_images = max(round(tick_kimg * 1000), 1)
+        self.tick_steps = max(round(tick_kimg * 1000 / trainer.config.batch), 1)
         self.since_tick: list[TrainStep] = []
         self.rows: list[Row] = []
-        self.ticks, self.started, self.tick_started = 0, time.monotonic(), time.monotonic()
+        self.started = self.tick_started = time.monotonic()
 
     def begin(self) -> None:
         """Take up the rows of a run that is resumed; show what a new one starts from."""
@@ -108,14 +108,14 @@ class Reporter:
     def observe(self, step: TrainStep) -> bool:
         """Take note of one step; return whether a snapshot is due."""
         self.since_tick.append(step)
-        if step.num_images % self.tick_images >= self.trainer.config.batch:
+        tick, rest = divmod(step.step, self.tick_steps)
+        if rest:
             return False
-        self.ticks += 1
         row = {**self._row(step), **self.outlets.extra()}
         if self.ranks.is_first:
-            self._tell(row)
+            self._tell(tick, row)
         self.since_tick, self.tick_started = [], time.monotonic()
-        return self.ticks % self.snap == 0
+        return tick % self.snap == 0
 
     def _row(self, step: TrainStep) -> Row:
         trainer, steps = self.trainer, self.since_tick
@@ -137,12 +137,12 @@ class Reporter:
             "skipped_steps": trainer.guard.skipped,
         }
 
-    def _tell(self, row: Row) -> None:
+    def _tell(self, tick: int, row: Row) -> None:
         self.rows.append(row)
         append_row(self.run / STATISTICS, row)
         self.outlets.show_row(row)
         elapsed = str(timedelta(seconds=round(time.monotonic() - self.started)))
-        facts = f"tick {self.ticks:<5d} kimg {row['kimg']:<8.1f} time {elapsed:<9}"
+        facts = f"tick {tick:<5d} kimg {row['kimg']:<8.1f} time {elapsed:<9}"
         facts += f" s/kimg {row['sec_per_kimg']:<7.1f} augment {row['p']:<6.3f} "
         self.outlets.say(facts + " ".join(f"{name} {row[name]:<7.3f}" for name in SHOWN))
         for alarm in new_alarms(self.rows):

@@ -16,9 +16,12 @@ from train_gan_case import ROOT, TINY, assert_refused, invoke, make_pictures, tr
 
 import train_gan
 from data.faces import describe, draw
+from engine.digest import state_digest
+from engine.record import read_record
 from engine.seeding import derive_generator
-from engine.states import load_training_state
+from engine.states import load_state
 from stylegan import load_generator
+from stylegan.reporting import sample_grid
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +43,12 @@ def run(data, tmp_path_factory):
 
 def test_run_folder(run):
     folder, _ = run
-    assert folder.name == "00000-stylegan3-t-faces-batch4-gamma1-a-b"
+    assert folder.name == "00000-t-faces-gpus1-batch4-gamma1-a-b"
     assert sorted(os.listdir(folder)) == [
+        "LATEST",
+        "RUN.json",
         "curves.png",
+        "discriminator.safetensors",
         "fakes000000.png",
         "fakes_init.png",
         "generator-000000.safetensors",
@@ -64,14 +70,23 @@ def test_statistics(run):
     assert [row["step"] for row in rows] == [2, 4]
     assert [row["kimg"] for row in rows] == [0.008, 0.016]
     names = {"kimg", "step", "g_loss", "d_loss", "real_sign", "r1", "images_per_sec", "lr"}
-    names |= {"g_grad_norm", "d_grad_norm", "p", "skipped_steps"}
+    names |= {"g_grad_norm", "d_grad_norm", "p", "skipped_steps", "fake_sign", "sec_per_kimg"}
+    names |= {"bad_images", "cpu_mem_gb"}
     assert all(set(row) == names for row in rows)
     assert rows[0]["r1"] > 0 == rows[1]["r1"]  # applied in step 0
     assert all(row["lr"] == 1 and row["images_per_sec"] > 0 for row in rows)
     lines = printed.splitlines()
-    assert len(lines) == 2
-    pattern = r"kimg 0\.0 +time 0:00:\d\d +images/s [\d.]+ +g_loss [\d.]+ +d_loss [\d.]+ +real_sign"
-    assert all(re.match(pattern, line) for line in lines)
+    pattern = r"tick \d +kimg 0\.0 +time 0:00:\d\d +s/kimg [\d.]+ +augment 0\.000 +g_loss [\d.]+ "
+    assert all(re.match(pattern, line) for line in lines[::2])
+    states = [load_state(folder / f"state-00000000{step}") for step in (2, 4)]
+    assert lines[1::2] == [f"state digest: {state_digest(state)}" for state in states]
+    assert (folder / "log.txt").read_text().splitlines() == lines
+
+
+def test_record(run):
+    record = read_record(run[0])
+    assert (record["status"], record["step"], record["last_good"]) == ("done", 4, 4)
+    assert torch.__version__.startswith(record["versions"]["torch"])
 
 
 def test_statistics_are_means_over_the_tick(data, tmp_path):
@@ -103,7 +118,7 @@ def test_generator_file(run):
     folder, _ = run
     G = load_generator(folder / "generator.safetensors")
     assert G.config.img_resolution == 16 and G.config.num_layers == 4
-    state = load_training_state(folder / "state-000000004")
+    state = load_state(folder / "state-000000004")
     averaged = state["trainer"]["G_ema"]
     assert digest(dict(G.state_dict())) == digest(dict(averaged))
     assert digest(dict(averaged)) != digest(dict(state["trainer"]["G"]))
@@ -115,7 +130,7 @@ def test_sheet_shows_the_averaged_generator(tmp_path):
     trainer = tiny_trainer(seed=3)
     with torch.no_grad():
         trainer.G.synthesis.layers[-1].bias.add_(1)  # the live one is much brighter
-    train_gan.save_fakes(tmp_path / "a.png", trainer)
+    train_gan.save_sheet(tmp_path / "a.png", sample_grid(trainer))
     z = torch.randn(64, 16, generator=derive_generator(0, "grid"))
     with torch.no_grad():
         x = tiny_generator(seed=3)(z).double().numpy()
@@ -135,12 +150,12 @@ def test_resuming_to_a_larger_total_is_bit_exact(data, run, tmp_path):
     [straight], [parts] = (tmp_path / "straight").iterdir(), (tmp_path / "parts").iterdir()
     training(data, tmp_path / "parts", "--steps", 7, "--seed", 5, "--resume", parts)
     assert [p.name for p in (tmp_path / "parts").iterdir()] == [parts.name], "a second run folder"
-    expected, found = (load_training_state(p / "state-000000007") for p in (straight, parts))
+    expected, found = (load_state(p / "state-000000007") for p in (straight, parts))
     assert digest(found) == digest(expected)
     weights = [(p / "generator.safetensors").read_bytes() for p in (straight, parts)]
     assert weights[0] == weights[1]
-    other_seed = load_training_state(run[0] / "state-000000004")
-    earlier = load_training_state(parts / "state-000000004")
+    other_seed = load_state(run[0] / "state-000000004")
+    earlier = load_state(parts / "state-000000004")
     assert digest(other_seed["trainer"]["G"]) != digest(earlier["trainer"]["G"])
 
 
@@ -158,7 +173,7 @@ def test_a_resumed_run_keeps_its_options(data, tmp_path):
     training(data, tmp_path / "two", "--steps", 3)
     [one], [two] = ((tmp_path / name).iterdir() for name in ("one", "two"))
     assert invoke("--data", data, "--steps", 3, "--resume", one).exit_code == 0
-    states = [digest(load_training_state(p / "state-000000003")) for p in (one, two)]
+    states = [digest(load_state(p / "state-000000003")) for p in (one, two)]
     assert states[0] == states[1]
     again = invoke("--data", data, "--resume", two)  # whose length is kept, so it has ended
     assert again.exit_code == 0 and [p.name for p in two.glob("state-*4")] == []
@@ -173,11 +188,11 @@ def test_small_presets_take_what_is_not_given(data):
 def test_a_damaged_state_gives_way_to_the_one_before(data, tmp_path):
     training(data, tmp_path, "--steps", 4, "--tick", 0.004, "--snap", 1)
     [folder] = tmp_path.iterdir()
-    expected = digest(load_training_state(folder / "state-000000004"))
+    expected = digest(load_state(folder / "state-000000004"))
     (folder / "state-000000004" / "state.pt").write_bytes(b"torn")
     result = training(data, tmp_path, "--steps", 4, "--resume", folder)
     assert "state-000000004: training state is damaged" in result.stderr
-    assert digest(load_training_state(folder / "state-000000004")) == expected
+    assert digest(load_state(folder / "state-000000004")) == expected
 
 
 @pytest.mark.parametrize(
@@ -205,15 +220,20 @@ def test_sigterm_leaves_a_whole_state(data, tmp_path):
     command += ["--steps", "100000", "--tick", "0.004", "--snap", "1000000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         for _ in range(3):
-            assert process.stdout.readline().startswith(b"kimg")
+            assert process.stdout.readline().startswith(b"tick")
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors.decode().splitlines() == ["interrupted"]
+    assert process.returncode == 75
     [folder] = tmp_path.iterdir()
+    [line] = errors.decode().splitlines()
+    assert line.startswith(
+        f"error[E-TRAIN-STOPPED]: {folder}: stopped on request (SIGTERM) at step"
+    )
     [path] = folder.glob("state-*")
-    state = load_training_state(path)["trainer"]
+    state = load_state(path)["trainer"]
     count = state["step_count"]
+    record = read_record(folder)
+    assert [record[k] for k in ("status", "reason", "step")] == ["preempted", "SIGTERM", count]
     assert count >= 3 and path.name == f"state-{count:09d}"
     taken = {int(entry["step"]) for entry in state["g_opt"].values()}
     assert taken == {count}

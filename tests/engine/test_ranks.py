@@ -1,6 +1,7 @@
 """What the processes of a training do together."""
 
 import os
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -69,3 +70,19 @@ def test_torchrun_restarts_and_its_store_remembers_the_dead(tmp_path):
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 2
+
+
+def test_the_others_are_gone():
+    code = TOGETHER.replace(
+        "    mine =",
+        "    if ranks.rank == 1: import os; os._exit(0)\n"
+        "    from engine.ranks import RankError\n"
+        "    try: ranks.sum_(torch.ones(9))\n"
+        "    except RankError as error: print(error.code, error); sys.exit()\n"
+        "    mine =",
+    )
+    [output, _] = finish(start(code, 2))
+    pattern = (
+        r"E-TRAIN-LOST rank 0: another process is gone \([\w :.\[\]]+\)\. Read what it said\.\n"
+    )
+    assert re.fullmatch(pattern, output), output
