@@ -35,8 +35,8 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
         "": (
             "--data --outdir --cfg --batch --batch-gpu --gamma --cond --mirror --kimg --steps "
             "--tick --snap --ckpt-minutes --metrics --seed --cbase --cmax --num-layers --z-dim "
-            "--w-dim --map-depth --margin --first-cutoff --first-stopband --mbstd-group --freezed --glr "
-            "--dlr --anneal --lr-floor --aug --target --p --fp32 --transfer --resume "
+            "--w-dim --map-depth --margin --first-cutoff --first-stopband --mbstd-group --freezed "
+            "--glr --dlr --anneal --lr-floor --aug --target --p --fp32 --transfer --resume "
             "--allow-data-change --workers --data-timeout --on-bad-image --bad-budget "
             "--hang-timeout --device --desc -n/--dry-run"
         ).split(),
