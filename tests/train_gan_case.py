@@ -15,9 +15,9 @@ TINY = (
 ).split()
 
 
-def make_pictures(path, *, count=32, size=16, seed=0):
+def make_pictures(path, *, count=32, size=16, seed=0, labels=None):
     faces = (draw(describe(seed, index), size) for index in range(count))
-    write_archive(path, (encode_png(face) for face in faces))
+    write_archive(path, (encode_png(face) for face in faces), labels=labels)
     return path
 
 
