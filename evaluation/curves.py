@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,12 +42,14 @@ PANELS = (
     Panel("learning rate, of its full value", "lr", level=0),
     Panel("learning rate", ".+_lr", "log"),
     Panel("images per second", "images_per_sec", level=0),
+    Panel("left out so far", "skipped_steps|bad_images", level=0),
+    Panel("memory, GB", ".*_mem_gb", level=0),
 )
 METRIC = "(fd|fid|kid).*"  # a panel for each
 WHOSE = {"g": "generator", "d": "discriminator", "real": "real", "fake": "fake"}
 
 
-def draw_curves(stats: Rows, path: Path) -> None:
+def draw_curves(stats: Rows, path: Path, metrics: Sequence[Rows] = ()) -> None:
     """Draw the statistics of a training as one PNG; nothing where there are none yet.
 
     Args:
@@ -53,15 +57,17 @@ def draw_curves(stats: Rows, path: Path) -> None:
             back, as after a resume, takes the place of those from there on. Keys that no panel
             knows get one of their own; what is not a finite number is left out.
         path: the file, replaced when the new one is complete.
+        metrics: for each metric, rows in the same manner; only its values are taken.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = panels_of(stats)
+    first = next(itertools.chain(stats, *metrics), {})
+    across = next((name for name in AXES if name in first), AXES[0])
+    rows = joined(stats, metrics, across)
+    panels = panels_of(rows)
     if not panels:
         return
-    across = next(name for name in AXES if name in stats[0])
-    rows = without_superseded(stats, across)
     height = -(-len(panels) // COLUMNS)
     size = (COLUMNS * PANEL_INCHES[0], height * PANEL_INCHES[1])
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
@@ -83,6 +89,16 @@ def without_superseded(stats: Rows, across: str) -> Rows:
             rows.pop()
         rows.append(row)
     return rows
+
+
+def joined(stats: Rows, metrics: Sequence[Rows], across: str) -> Rows:
+    """Return one row for each place on the axis, in order: statistics, and metrics taken there."""
+    rows = {row[across]: dict(row) for row in without_superseded(stats, across)}
+    for table in metrics:
+        for row in without_superseded(table, across):
+            values = {key: value for key, value in row.items() if re.fullmatch(METRIC, key)}
+            rows.setdefault(row[across], {across: row[across]}).update(values)
+    return [rows[place] for place in sorted(rows)]
 
 
 def is_number(value: object) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from evaluation.curves import Panel, draw_curves, draw_panel, panels_of
+from evaluation.curves import Panel, draw_curves, draw_panel, joined, panels_of
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -90,7 +90,33 @@ def test_many_points_are_smoothed_without_their_spikes() -> None:
     assert pale.get_ydata().max() == 1e6
 
 
+def test_metrics_have_rows_of_their_own() -> None:
+    stats = rows(30)
+    table = [
+        {"kimg": kimg, "step": 40 * kimg, "fd_pixels16": value, "seconds": 5.0}
+        for kimg, value in ((0, 90.0), (1, 30.0), (1.05, 20.0), (2, 66.0), (2, 10.0))
+    ]  # before the first row, with one, between two, and measured again after a resume
+    found = joined(stats, [table, [{"kimg": 1, "kid50k": 0.5}]], "kimg")
+    assert [row["kimg"] for row in found] == sorted({0, 1.05, *(row["kimg"] for row in stats)})
+    taken = {row["kimg"]: row["fd_pixels16"] for row in found if "fd_pixels16" in row}
+    assert taken == {0: 90, 1: 30, 1.05: 20, 2: 10}
+    assert found[10] == stats[9] | {"fd_pixels16": 30, "kid50k": 0.5}
+    assert "fd_pixels16" not in stats[9]
+    titles = [panel.title for panel in panels_of(found)]
+    assert titles[:2] == ["fd_pixels16", "kid50k"] and "seconds" not in titles
+
+
 # ---- the picture ----
+
+
+def test_metrics_are_drawn_with_the_statistics(tmp_path: Path) -> None:
+    stats, table = rows(30), [{"kimg": 1, "fd_pixels16": 30.0}, {"kimg": 2, "fd_pixels16": 20.0}]
+    draw_curves(stats, tmp_path / "apart.png", [table])
+    stats[9] |= table[0]
+    stats[19] |= table[1]
+    assert drawn(stats, tmp_path) == (tmp_path / "apart.png").read_bytes()
+    draw_curves([], tmp_path / "alone.png", [[{"step": 4, "fd_pixels16": 30.0}]])
+    assert (tmp_path / "alone.png").exists()
 
 
 def test_what_a_resumed_run_does_again_replaces_what_it_did(tmp_path: Path) -> None:
