@@ -196,7 +196,7 @@ from data.dataset import ImageDataset
 from data.loader import Loader, LoaderConfig
 class Slow(ImageDataset):
     def __getitem__(self, index):
-        torch.rand(2_000_000).sort()
+        torch.rand(500_000).sort()
         return super().__getitem__(index)
 stream = Loader(Slow({str(path)!r}), LoaderConfig(workers=2)).batches(lambda k: [k])
 next(stream)
