@@ -1,15 +1,14 @@
 """Weights and configurations made to cost time or memory: refused in two seconds and a gigabyte."""
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
 import json
-import resource
 import time
 
 import pytest
 import torch
+from memory_case import memory_limit
 from safetensors.torch import save
 from tiny_models import D_CONFIG, G_CONFIG, tiny_discriminator, tiny_generator
 
@@ -124,19 +123,6 @@ HOSTILE = {  # name: content, what the refusal says; the first letter says which
     "e input": (lambda: encoder_with(input_size=10**9), "input_size is"),
     "e digest": (lambda: encoder_with(generator_sha256=3), "generator_sha256 is no text"),
 }
-
-
-@contextlib.contextmanager
-def memory_limit(more_bytes):
-    """Allow this process no more memory than it has and `more_bytes`."""
-    with open("/proc/self/statm") as file:
-        used = int(file.read().split()[0]) * resource.getpagesize()
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (used + more_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 @pytest.fixture(scope="module")
