@@ -6,7 +6,6 @@ torchrun --standalone --nproc-per-node 8 train_gan.py ...
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 import json
@@ -116,7 +115,7 @@ def start(options: dict[str, Any], ranks: Ranks) -> None:
     from data.dataset import ImageDataset
     from engine.resume import begun_run, named_run, state_to_resume
     from engine.states import load_state
-    from stylegan.presets import build_trainer, describe, resolve
+    from stylegan.presets import build_trainer, describe, plan, resolve
 
     options = resolve(options)
     run = named_run(options["resume"])
@@ -124,7 +123,8 @@ def start(options: dict[str, Any], ranks: Ranks) -> None:
     dataset = ImageDataset(options["data"], skip_bad=options["on_bad_image"] == "skip")
     labels = dataset.label_table() if options["cond"] else None
     if options["dry_run"]:
-        return show_plan(options, dataset.resolution, labels, ranks)
+        facts = plan(options, dataset.resolution, labels, ranks)
+        return click.echo(json.dumps(facts, indent=1, default=str)) if ranks.is_first else None
     name = runtime.folder_name(describe(options, dataset.name, dataset.resolution, ranks.size))
     if run is None:
         run = ranks.of_first(begun_run(options["resume"], options["outdir"], name))
@@ -178,20 +178,6 @@ def checked(
     return state
 
 
-def show_plan(
-    options: dict[str, Any], resolution: int, labels: Tensor | None, ranks: Ranks
-) -> None:
-    """Print everything that the options resolve to, and the memory that a process will need."""
-    from stylegan.presets import discriminator_config, generator_config, training_config
-
-    c_dim = 0 if labels is None else labels.shape[1]
-    G, D = (f(options, resolution, c_dim) for f in (generator_config, discriminator_config))
-    config = training_config(options, resolution)
-    facts = {**options, **G.to_dict(), **dataclasses.asdict(config)}
-    if ranks.is_first:
-        click.echo(json.dumps(facts, indent=1, default=str))
-
-
 def train_in(
     run: Path,
     options: dict[str, Any],
@@ -235,6 +221,7 @@ def make_outlets(
     ranks: Ranks,
 ) -> Outlets:
     """Return where the reports of a training go."""
+    from evaluation.tensorboard import writer
     from stylegan.reporting import Outlets
 
     name, measure = options["metrics"], None
@@ -251,6 +238,8 @@ def make_outlets(
         )
         measure = functools.partial(metric.row, num=METRIC_IMAGES)
 
+    show_row = writer(run, trainer.step_count).write if ranks.is_first else print
+
     def say(line: str) -> None:
         click.echo(line)
         with open(run / "log.txt", "a") as log:
@@ -261,7 +250,7 @@ def make_outlets(
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         return {"bad_images": len(bad), "cpu_mem_gb": memory}
 
-    return Outlets(say, save_sheet, draw_run, lambda row: None, extra, measure, name)
+    return Outlets(say, save_sheet, draw_run, show_row, extra, measure, name)
 
 
 def save_sheet(path: Path, pictures: Tensor) -> None:
@@ -290,7 +279,8 @@ def draw_run(run: Path) -> None:
     from evaluation.curves import draw_curves
     from stylegan.reporting import STATISTICS
 
-    draw_curves(read_rows(run / STATISTICS), run / "curves.png")
+    metrics = [read_rows(path) for path in sorted(run.glob("metric-*.jsonl"))]
+    draw_curves(read_rows(run / STATISTICS), run / "curves.png", metrics)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What `--cfg` stands for, and the configurations that a set of options describes."""
 
 from collections.abc import Collection
+from dataclasses import asdict
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from stylegan.checkpoint import CheckpointError
 from stylegan.config import DiscriminatorConfig, GeneratorConfig
 from stylegan.discriminator import Discriminator
 from stylegan.generator import Generator, native_precision
+from stylegan.memory import estimate_memory
 from stylegan.recipe import TrainingConfig
 from stylegan.training import Trainer
 from stylegan.transfer import freeze_discriminator, transfer
@@ -175,6 +177,27 @@ def describe(options: Options, data: str, resolution: int, num_ranks: int) -> st
     config = training_config(options, resolution)
     words = [options["cfg"], data, f"gpus{num_ranks}", f"batch{config.batch}"]
     return "-".join([*words, f"gamma{config.gamma:g}", *filter(None, [options["desc"]])])
+
+
+def plan(
+    options: Options, resolution: int, labels: Tensor | None = None, ranks: Ranks = ALONE
+) -> Options:
+    """Return everything that the options resolve to, and the gigabytes that a process will need.
+
+    Raises:
+        ConfigError: options out of range, or that do not fit together.
+    """
+    c_dim = 0 if labels is None else labels.shape[1]
+    networks = [
+        make(options, resolution, c_dim) for make in (generator_config, discriminator_config)
+    ]
+    config = training_config(options, resolution)
+    passes = config.num_passes(ranks.size)
+    memory = estimate_memory(
+        *networks, config.batch // ranks.size // passes, config.precision, passes > 1
+    )
+    facts = {**options, **networks[0].to_dict(), **asdict(config)}
+    return {**facts, **memory._asdict(), "memory_gb": round(memory.total_bytes / 1e9, 2)}
 
 
 def build_trainer(

@@ -9,8 +9,12 @@ import torch
 from PIL import Image
 from train_gan_case import TINY, assert_refused, invoke, make_pictures, training
 
+import train_gan
+from data.dataset import ImageDataset
 from engine.states import load_state
+from evaluation.frechet import pixels16
 from stylegan import load_generator
+from stylegan.batching import draw_latents
 from stylegan.checkpoint import load_discriminator
 from stylegan.presets import PRESETS, build_trainer, resolve, training_config
 
@@ -229,3 +233,28 @@ def test_bad_pictures_are_skipped_and_counted(data, tmp_path):
     assert result.exit_code == 0, result.output
     run = sorted((tmp_path / "runs").iterdir())[-1]
     assert json.loads((run / "stats.jsonl").read_text())["bad_images"] == 1
+
+
+# --- metrics -----------------------------------------------------------------------------------
+
+
+def test_a_metric_at_every_snapshot(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(train_gan, "METRIC_IMAGES", 24)
+    more = ["--metrics", "fd_pixels16", "--tick", 0.008, "--snap", 1]
+    result = training(data, tmp_path, "--steps", 4, *more)
+    run = only(tmp_path)
+    rows = [json.loads(line) for line in (run / "metric-fd_pixels16.jsonl").open()]
+    assert [(row["step"], row["kimg"]) for row in rows] == [(2, 0.008), (4, 0.016)]
+    assert result.stdout.count("fd_pixels16 ") == 2
+    trainer_z = draw_latents(0, "metric", range(24), 16)
+    G = load_generator(run / "generator.safetensors")
+    with torch.no_grad():
+        fakes = pixels16(G(trainer_z)).double().numpy()
+    dataset = ImageDataset(data)
+    reals = np.stack([dataset[k] for k in range(32)])
+    reals = np.concatenate([reals, reals[..., ::-1]]) / 127.5 - 1  # mirrored as they are trained on
+    reals = pixels16(torch.from_numpy(reals).float()).double().numpy()
+    covs = [np.cov(x, rowvar=False) for x in (fakes, reals)]
+    overlap = np.sqrt(np.linalg.eigvals(covs[0] @ covs[1]).real.clip(0)).sum()
+    expected = np.square(fakes.mean(0) - reals.mean(0)).sum() + np.trace(sum(covs)) - 2 * overlap
+    assert rows[-1]["fd_pixels16"] == pytest.approx(expected, rel=1e-3)
