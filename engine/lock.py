@@ -102,9 +102,10 @@ def _held_file(file: int, path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
-        _held.discard(file)
-        os.close(file)
+        if file in _held:  # a forked child let go of it
+            path.unlink(missing_ok=True)
+            _held.discard(file)
+            os.close(file)
 
 
 def _let_go() -> None:
@@ -153,7 +154,8 @@ def _beat(file: int, ended: threading.Event) -> None:
 def _is_alive(path: Path) -> bool:
     """Watch a file for as long as its holder may keep silent. Clocks of hosts differ."""
     before = _read(path)
-    if before.get("host") == socket.gethostname() and not os.path.exists(f"/proc/{before['pid']}"):
+    is_ours = before.get("host") == socket.gethostname()
+    if is_ours and not os.path.exists(f"/proc/{before.get('pid')}"):
         return False
     for _ in range(2 * MOST_SILENT):
         time.sleep(HEARTBEAT / 2)

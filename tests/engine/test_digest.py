@@ -42,6 +42,7 @@ def test_the_same_over_save_and_load_layout_and_order():
         X.double().float(),
     ):
         assert state_digest({**STATE, "G": {"b": STATE["G"]["b"], "w": same}}) == expected
+    assert state_digest(wide[0, ::2]) == state_digest(wide[0, ::2].clone())
 
 
 CHANGES = {
@@ -63,6 +64,10 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_every_change_is_seen(change):
     assert state_digest({**STATE, **CHANGES[change]}) != state_digest(STATE)
+
+
+def test_empty_lists_count():
+    assert state_digest([[]]) != state_digest([])
 
 
 @pytest.mark.parametrize("value", [np.float64(1), torch.Size([2]), {1}, Counter(), object(), print])

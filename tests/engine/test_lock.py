@@ -96,8 +96,9 @@ def test_a_lock_ends_with_its_block_even_by_an_error(tmp_path, system):
 
 
 def test_forked_loaders_do_not_keep_the_lock(tmp_path, another):
-    fork = "import os; child = os.fork(); time.sleep(60) if child else time.sleep(10)"
+    fork = "import os; os.fork() and print('forked', flush=True); time.sleep(4)"
     first = another(action=fork)
+    assert first.stdout.readline() == "forked\n"
     first.kill()
     first.wait()
     with run_lock(tmp_path):
@@ -106,9 +107,12 @@ def test_forked_loaders_do_not_keep_the_lock(tmp_path, another):
 
 def test_a_forked_child_that_ends_does_not_free_the_lock(tmp_path, another, monkeypatch):
     monkeypatch.setattr(lock, "PATIENCE", 0.1)
-    first = another(action="import os; os.fork() or os._exit(0); os.wait(); time.sleep(60)")
+    fork = "import os; os.fork() and (os.wait(), print('forked', flush=True), time.sleep(60))"
+    first = another(action=fork)
+    assert first.stdout.readline() == "forked\n"
     with pytest.raises(LockError, match=f"process {first.pid} "), run_lock(tmp_path):
         pass
+    assert (tmp_path / ".lock").exists()
 
 
 def test_of_two_that_wait_one_gets_it(tmp_path, another, monkeypatch):
@@ -140,12 +144,20 @@ def test_a_file_of_a_silent_host_is_taken_over_and_a_beating_one_not(tmp_path, m
     assert not beating.exists()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"host": "x"}'])
-def test_a_damaged_file_of_a_dead_holder(tmp_path, system, text, monkeypatch):
-    (tmp_path / lock.LOCK).write_text(text)
-    (tmp_path / lock.BEATING).write_text(text)
+@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"host": "x" * 500})])
+def test_a_damaged_file_of_a_dead_holder(tmp_path, system, text):
+    (tmp_path / (lock.LOCK if system == HONEST else lock.BEATING)).write_text(text)
     with run_lock(tmp_path):
-        pass
+        [file] = tmp_path.iterdir()
+        wait_for(file.read_text)
+        assert json.loads(file.read_text())["pid"] == os.getpid()
+
+
+def test_a_file_of_a_dead_process_of_this_host_is_not_watched(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "HEARTBEAT", 100)
+    for pid in ({}, {"pid": 2**22 + 1}):
+        (tmp_path / "x").write_text(json.dumps({"host": socket.gethostname(), **pid}))
+        assert not lock._is_alive(tmp_path / "x")
 
 
 @pytest.mark.parametrize("error", [errno.EROFS, errno.EACCES])

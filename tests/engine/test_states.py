@@ -173,6 +173,17 @@ def test_the_newest_are_kept(tmp_path):
     assert (tmp_path / "generator.safetensors").exists()
 
 
+def test_folders_of_other_names_are_no_states(folder):
+    for name in ("state-old", "state-000000099.copy", "state-"):
+        folder.with_name(name).mkdir()
+    publish_state(folder.parent, 20, {"step": 20})
+    state_folder(folder.parent, 20).rename(folder.with_name("state-20"))
+    assert resolve_state(folder.parent).name == "state-20"
+    publish_state(folder.parent, 21, {"step": 21}, keep=1)
+    assert steps(folder.parent) == [21]
+    assert folder.with_name("state-old").exists()
+
+
 def test_a_run_that_went_back_leaves_later_states_behind(tmp_path):
     for step in (1, 2, 3, 9):
         publish_state(tmp_path, step, {"step": step}, keep=9)
@@ -240,6 +251,10 @@ def test_a_full_disk_gets_a_second_try_with_one_state_less(tmp_path, monkeypatch
     with pytest.raises(StateError, match="No space left"):
         publish_state(tmp_path, 5, {"step": 5}, keep=1)
     assert resolve_state(tmp_path) == state_folder(tmp_path, 3)
+    flip_bit(state_folder(tmp_path, 4) / "state.pt", 40)  # whole again
+    with pytest.raises(StateError, match="No space left"):
+        publish_state(tmp_path, 5, {"step": 5}, keep=1)
+    assert steps(tmp_path) == [4]
     assert not list(tmp_path.glob(".tmp-*"))
 
 

@@ -58,6 +58,7 @@ def test_what_stands_still_is_ended_and_leaves_its_stacks(tmp_path):
 def test_it_ends_even_where_its_last_words_fail(tmp_path, word):
     done = run_stuck(tmp_path, word=word)
     assert done.returncode == 75 and "in stuck_here" in done.stderr
+    assert ("error[E-TRAIN-HUNG]" in done.stderr) == (word == "raise KeyError")
 
 
 def test_it_ends_even_where_the_folder_is_gone(tmp_path):
