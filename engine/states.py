@@ -243,22 +243,3 @@ def load_state(folder: Path) -> dict[str, Any]:
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         message = f"{folder}: training state holds more than tensors and plain values. Remove it."
         raise StateError(message) from error
-
-
-def save_training_state(folder: Path, state: dict[str, Any]) -> None:
-    """As `publish_state`, for callers that prune."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    publish_state(folder.parent, step_of(folder), state, keep=1 << 30)
-
-
-def newest_training_state(run: Path) -> dict[str, Any]:
-    """Read the newest state of a run."""
-    return load_state(resolve_state(run))
-
-
-def prune_training_states(run: Path, keep: int) -> None:
-    """Remove all but the newest states."""
-    _prune(run, keep, None)
-
-
-load_training_state = load_state
