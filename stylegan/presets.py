@@ -188,16 +188,14 @@ def plan(
         ConfigError: options out of range, or that do not fit together.
     """
     c_dim = 0 if labels is None else labels.shape[1]
-    networks = [
-        make(options, resolution, c_dim) for make in (generator_config, discriminator_config)
-    ]
+    G = generator_config(options, resolution, c_dim)
+    D = discriminator_config(options, resolution, c_dim)
     config = training_config(options, resolution)
     passes = config.num_passes(ranks.size)
-    memory = estimate_memory(
-        *networks, config.batch // ranks.size // passes, config.precision, passes > 1
-    )
-    facts = {**options, **networks[0].to_dict(), **asdict(config)}
-    return {**facts, **memory._asdict(), "memory_gb": round(memory.total_bytes / 1e9, 2)}
+    at_a_time = config.batch // ranks.size // passes
+    memory = estimate_memory(G, D, at_a_time, config.precision, passes)
+    facts = {**options, **G.to_dict(), **asdict(config), **memory._asdict()}
+    return {**facts, "memory_gb": round(memory.total_bytes / 1e9, 2)}
 
 
 def build_trainer(
