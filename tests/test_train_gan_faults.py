@@ -29,7 +29,8 @@ def test_dry_run_writes_nothing(data, tmp_path):
     shown = json.loads(result.stdout)
     assert shown["img_resolution"] == 16 and shown["margin_size"] == 4 and shown["batch"] == 4
     assert shown["total_steps"] == 4 and shown["data"] == str(data)
-    assert 0 < shown["memory_gb"] < 0.1
+    numbers = 5 * shown["g_parameters"] + 4 * shown["d_parameters"]
+    assert shown["state_bytes"] == 4 * numbers > 0 and shown["memory_gb"] < 0.1
 
 
 def test_configuration_r_has_twice_the_channels(data):
