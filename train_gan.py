@@ -127,17 +127,16 @@ def start(options: dict[str, Any], ranks: Ranks) -> None:
         return click.echo(json.dumps(facts, indent=1, default=str)) if ranks.is_first else None
     name = runtime.folder_name(describe(options, dataset.name, dataset.resolution, ranks.size))
     if run is None:
-        run = ranks.of_first(begun_run(options["resume"], options["outdir"], name))
+        run = ranks.once(lambda: begun_run(options["resume"], options["outdir"], name))
         options = as_before(options, run)
-    found = state_to_resume(run, options["resume"]) if run and ranks.is_first else None
-    found = ranks.of_first(found)
-    state = None if found is None else checked(load_state(found), found, dataset, options)
+    found = ranks.once(lambda: run and state_to_resume(run, options["resume"]))
+    digest = ranks.once(dataset.digest)
+    state = None if found is None else checked(load_state(found), found, digest, options)
     trainer = build_trainer(options, dataset.resolution, labels, ranks, is_new=state is None)
     if state is not None:
         trainer.load_state_dict(state["trainer"])
-    if run is None:
-        run = ranks.of_first(new_run(options, name) if ranks.is_first else None)
-    train_in(run, options, dataset, labels, trainer, ranks)
+    run = run or ranks.once(lambda: new_run(options, name))
+    train_in(run, options, dataset, labels, trainer, ranks, digest)
 
 
 def as_before(options: dict[str, Any], run: Path | None) -> dict[str, Any]:
@@ -164,16 +163,16 @@ def new_run(options: dict[str, Any], name: str) -> Path:
 
 
 def checked(
-    state: dict[str, Any], folder: Path, dataset: ImageDataset, options: dict[str, Any]
+    state: dict[str, Any], folder: Path, digest: str, options: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return a state that belongs to these pictures."""
+    """Return a state that belongs to the pictures of this digest."""
     from engine.states import StateError
 
-    if "trainer" not in state:
+    if not {"trainer", "data_digest"} <= state.keys():
         message = f"{folder}: not a state of train_gan.py. Give one of those to --resume."
         raise StateError(message, "E-MODEL-MISMATCH")
-    if state["data_digest"] != dataset.digest() and not options["allow_data_change"]:
-        what = f"{dataset.path}: not the pictures {folder.parent} was trained on"
+    if state["data_digest"] != digest and not options["allow_data_change"]:
+        what = f"{options['data']}: not the pictures {folder.parent} was trained on"
         raise StateError(f"{what}. Give those, or --allow-data-change 1.", "E-DATA-MISMATCH")
     return state
 
@@ -185,6 +184,7 @@ def train_in(
     labels: Tensor | None,
     trainer: Trainer,
     ranks: Ranks,
+    digest: str,
 ) -> None:
     """Train in a run folder to the end, or until a signal asks to stop."""
     from data.loader import Loader, LoaderConfig
@@ -209,7 +209,7 @@ def train_in(
         outlets = make_outlets(run, options, dataset, loader, trainer, ranks)
         reporter = Reporter(run, trainer, ranks, options["tick"], options["snap"], outlets)
         stream = loader.batches(trainer.positions, trainer.step_count)
-        run_training(trainer, stream, session, reporter, dataset.digest())
+        run_training(trainer, stream, session, reporter, digest)
 
 
 def make_outlets(

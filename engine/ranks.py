@@ -65,6 +65,10 @@ class Ranks:
             self._together(dist.broadcast_object_list, box, 0)
         return box[0]
 
+    def once(self, action: Callable[[], Any]) -> Any:
+        """Let the first process act, and return what it found, plain data."""
+        return self.of_first(action() if self.is_first else None)
+
     def all(self, value: Any) -> list[Any]:
         """Return every process's value, plain data, in the order of their ranks."""
         if self.size == 1:

@@ -20,6 +20,7 @@ with joined(timeout=timedelta(seconds=60)) as ranks:
     mine = torch.arange(3.0) * (ranks.rank + 1)
     assert ranks.sum_(mine) is mine
     found = [mine.tolist(), ranks.largest(5 - ranks.rank), ranks.of_first({"r": ranks.rank})]
+    found.append(ranks.once(lambda: f"by {ranks.rank}"))
     print([*found, ranks.all(str(ranks.rank)), ranks.is_first])
 """
 
@@ -31,12 +32,13 @@ def test_alone_everything_is_ones_own(monkeypatch):
     mine = torch.arange(3.0)
     assert ranks.sum_(mine) is mine and mine.tolist() == [0, 1, 2]
     assert (ranks.largest(7), ranks.of_first("a"), ranks.all(2)) == (7, "a", [2])
+    assert ranks.once(lambda: 3) == 3
     assert ranks.is_first and not torch.distributed.is_initialized()
 
 
 def test_three_processes_together():
     found = [eval(output) for output in finish(start(TOGETHER, 3))]
-    shared = [[0.0, 6.0, 12.0], 5, {"r": 0}, ["0", "1", "2"]]
+    shared = [[0.0, 6.0, 12.0], 5, {"r": 0}, "by 0", ["0", "1", "2"]]
     assert found == [[*shared, rank == 0] for rank in range(3)]
 
 
