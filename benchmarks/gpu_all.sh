@@ -1,5 +1,5 @@
 #!/bin/sh
-# Everything that needs a GPU, in one command of under 8 minutes: doctor, tests, benchmarks.
+# Everything that needs a GPU, in one command of under 10 minutes: doctor, tests, benchmarks.
 #   sh benchmarks/gpu_all.sh          PYTHON chooses the interpreter
 # The kernels under NVIDIA's compute-sanitizer (not part of it: 10 to 100 times slower), for each
 # TOOL of memcheck, racecheck, initcheck and synccheck; uncached memory shows what overruns it:
@@ -12,4 +12,6 @@ timeout 30 "$PYTHON" -m custom_ops doctor
 failed=$?
 timeout 270 "$PYTHON" -m pytest -m gpu -q --durations=5 tests || failed=1
 timeout 170 "$PYTHON" benchmarks/gpu_ops.py || failed=1
+timeout 110 "$PYTHON" -m benchmarks.train --setting 256/8192/128 --setting 256/32768/512 \
+    --generator-batch 0 --repeats 1 || failed=1
 exit "$failed"

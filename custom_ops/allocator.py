@@ -12,7 +12,7 @@ def keep_freed_memory() -> None:
 
     glibc gives every freed tensor above 32 MiB back to the system and asks for the next one anew,
     whose pages the system then clears one by one: at 256x256 that took as long as the convolutions
-    (`benchmarks/training.py`). For programs to call, once, before the first large tensor; memory
+    (`benchmarks/train.py`). For programs to call, once, before the first large tensor; memory
     stays at its peak from then on.
     """
     if not sys.platform.startswith("linux"):
