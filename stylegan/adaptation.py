@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from engine.later import Later
 from stylegan.augment import augment, draw_numbers
 from stylegan.config import ConfigError
 
@@ -51,11 +52,12 @@ class AdaptiveAugmentation:
     def __init__(self, config: AdaptationConfig, seed: int) -> None:
         self.config, self.seed = config, seed
         self.p = config.initial_p
+        self.waiting: tuple[Later, int] = (Later(0.0), 0)  # what was seen in the interval before
         self._forget()
 
     def _forget(self) -> None:
         self.num_steps, self.num_images = 0, 0
-        self.sign_sum: Tensor | float = 0.0  # a tensor where no step should wait for it
+        self.sign_sum: Tensor | float = 0.0
 
     def __call__(self, images: Tensor, stream: str, indices: Sequence[int]) -> Tensor:
         """Return `images` `[N, 3, R, R]` in [-1, 1], augmented and not clipped.
@@ -74,25 +76,31 @@ class AdaptiveAugmentation:
     def observe(self, real_sign: Tensor | float, num_images: int) -> None:
         """Note one step's mean sign of D(real) over its `num_images` pictures of all processes.
 
-        Every `interval` steps p moves by the pictures' share of `kimg`, towards `target`.
+        Every `interval` steps p moves by the pictures' share of `kimg`, towards `target`, after
+        what was seen in the interval before: no step waits for a number still to be computed.
         """
         self.sign_sum = self.sign_sum + real_sign * num_images
         self.num_images += num_images
         self.num_steps += 1
         if self.num_steps == self.config.interval:
-            self._adapt()
+            self._adapt(*self.waiting)
+            self.waiting = (Later(self.sign_sum), self.num_images)
+            self._forget()
 
-    def _adapt(self) -> None:
-        excess = float(self.sign_sum) / self.num_images - self.config.target
-        direction = (excess > 0) - (excess < 0)
-        p = self.p + direction * self.num_images / (self.config.kimg * 1000)
-        self.p = min(max(p, 0.0), 1.0)
-        self._forget()
+    def _adapt(self, sign_sum: Later, num_images: int) -> None:
+        if num_images:
+            excess = float(sign_sum) / num_images - self.config.target
+            direction = (excess > 0) - (excess < 0)
+            p = self.p + direction * num_images / (self.config.kimg * 1000)
+            self.p = min(max(p, 0.0), 1.0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return p and what was observed since it last changed, as plain values."""
+        """Return p and what was observed that has not changed it yet, as plain values."""
+        sign_sum, num_images = self.waiting
         return {
             "p": self.p,
+            "waiting_sign_sum": float(sign_sum),
+            "waiting_num_images": num_images,
             "sign_sum": float(self.sign_sum),
             "num_images": self.num_images,
             "num_steps": self.num_steps,
@@ -104,5 +112,6 @@ class AdaptiveAugmentation:
         Raises:
             KeyError: a name is missing.
         """
+        self.waiting = (Later(state["waiting_sign_sum"]), state["waiting_num_images"])
         self.p, self.sign_sum = state["p"], state["sign_sum"]
         self.num_images, self.num_steps = state["num_images"], state["num_steps"]

@@ -5,9 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.later import Later
+
 MOST_IN_A_ROW = 8
 MOST_RECENT, WINDOW = 10, 1000  # 1 % of the last steps
-PATIENCE = 16  # steps of a GPU between two looks, each of which waits for it
+BEHIND = 4  # steps that a GPU may be behind: what it has not computed yet is looked at later
 
 
 class TrainingError(RuntimeError):
@@ -26,7 +28,7 @@ class FiniteGuard:
     def __init__(self) -> None:
         self.skipped, self.in_a_row = 0, 0
         self.recent: list[int] = []  # steps that were skipped among the last
-        self._pending: list[tuple[int, Tensor]] = []
+        self._pending: list[tuple[int, Later]] = []
 
     def observe(self, step: int, norms: list[Tensor]) -> None:
         """Take note of the gradient norms of a step.
@@ -34,28 +36,26 @@ class FiniteGuard:
         Raises:
             TrainingError: too many steps were skipped. On a GPU some steps after the last of them.
         """
-        self._pending.append((step, torch.stack(norms).isfinite().all()))
-        if not norms[0].is_cuda or len(self._pending) >= PATIENCE:
-            self._settle()
+        self._pending.append((step, Later(torch.stack(norms).isfinite().all())))
+        self._settle(BEHIND if norms[0].is_cuda else 0)
         if self.in_a_row > MOST_IN_A_ROW or len(self.recent) > MOST_RECENT:
             what = f"{self.in_a_row} in a row, {len(self.recent)} of the last {WINDOW}"
             message = f"step {step}: gradients are not finite ({what}) and were left out. "
             raise TrainingError(message + "Lower --glr and --dlr, raise --gamma, or try --fp32 1.")
 
-    def _settle(self) -> None:
-        if not self._pending:
-            return
-        finite = torch.stack([flag for _, flag in self._pending]).tolist()
-        for (step, _), is_finite in zip(self._pending, finite, strict=True):
-            self.in_a_row = 0 if is_finite else self.in_a_row + 1
-            if not is_finite:
+    def _settle(self, behind: int) -> None:
+        while len(self._pending) > behind:
+            step, is_finite = self._pending.pop(0)
+            if float(is_finite):
+                self.in_a_row = 0
+            else:
+                self.in_a_row += 1
                 self.skipped += 1
                 self.recent = [s for s in self.recent if s > step - WINDOW] + [step]
-        self._pending.clear()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counts as plain values."""
-        self._settle()
+        self._settle(behind=0)
         return {"skipped": self.skipped, "in_a_row": self.in_a_row, "recent": self.recent}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

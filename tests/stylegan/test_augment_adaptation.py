@@ -23,8 +23,10 @@ def test_p_goes_from_0_to_1_in_500_thousand_pictures():
     augmentation = adaptive()
     for step in range(1, 500_000 // 50 + 1):
         augmentation.observe(1.0, 50)
-        assert augmentation.p == pytest.approx(step // 4 * 4 * 50 / 500_000, abs=1e-9)
-    augmentation.observe(1.0, 50)
+        moved = max(step // 4 * 4 - 4, 0)  # the last four are still waiting
+        assert augmentation.p == pytest.approx(moved * 50 / 500_000, abs=1e-9)
+    for _ in range(4):
+        augmentation.observe(1.0, 50)
     assert augmentation.p == pytest.approx(1)
 
 
@@ -38,12 +40,13 @@ def test_p_stays_in_0_to_1():
 
 def test_p_against_the_rule_written_out():
     augmentation, p, seen = adaptive(interval=3, kimg=10, target=0.55), 0.0, []
+    before = None  # mean of the interval that p has not followed yet
     for sign in signs(100):
         augmentation.observe(sign, 32)
         seen.append(sign.item())
         if len(seen) == 3:
-            p += math.copysign(3 * 32 / 10_000, sum(seen) / 3 - 0.55)
-            p, seen = min(max(p, 0), 1), []
+            p += 0 if before is None else math.copysign(3 * 32 / 10_000, before - 0.55)
+            p, before, seen = min(max(p, 0), 1), sum(seen) / 3, []
         assert augmentation.p == pytest.approx(p, abs=1e-12)
     assert 0 < p < 1
 
@@ -53,6 +56,8 @@ def test_the_mean_counts_every_picture_alike():
     augmentation = adaptive(initial_p=0.5)
     for sign, count in ((-1.0, 1), (-1.0, 1), (-1.0, 1), (1.0, 97)):
         augmentation.observe(sign, count)
+    for _ in range(4):
+        augmentation.observe(-1.0, 1)
     assert augmentation.p == 0.5 + 100 / 500_000
 
 
@@ -71,7 +76,7 @@ def test_p_stays_at_the_target_and_without_speed():
         assert augmentation.p == p
 
 
-@pytest.mark.parametrize("pause", range(6))
+@pytest.mark.parametrize("pause", range(10))
 def test_a_resumed_state_goes_on_alike(pause):
     whole = adaptive(kimg=1)
     resumed = adaptive(kimg=1, initial_p=0.9)

@@ -21,7 +21,7 @@ from stylegan.recipe import TrainingConfig
 from stylegan.training import Trainer
 
 RECIPE = {"total_steps": 8, "anneal": 0.8, "r1_interval": 4}  # R1 in steps 0 and 4
-ADAPTATION = AdaptationConfig(kimg=0.1, initial_p=0.4)
+ADAPTATION = AdaptationConfig(kimg=0.1, interval=2, initial_p=0.4)
 PARTS = ("step_count", "G", "D", "G_ema", "g_opt", "d_opt", "augmentation", "guard")
 
 

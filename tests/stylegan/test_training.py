@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from on_gpu import Event, OnGpu
 from tiny_models import (
     BATCH,
     D_CONFIG,
@@ -333,17 +334,14 @@ def test_frozen_layers_stay():
     assert not any(p.requires_grad for p in D.from_rgb.parameters())
 
 
-def test_guard_of_a_gpu_looks_now_and_then():
-    """Norms on a GPU are read many at a time; no count is lost, the state has all of them."""
-
-    class OnGpu(torch.Tensor):
-        is_cuda = True
-
+def test_guard_of_a_gpu_looks_later(monkeypatch):
+    """Norms on a GPU are read four steps later; no count is lost, the state has all of them."""
+    monkeypatch.setattr(torch.cuda, "Event", Event)
     guard = FiniteGuard()
     for step in range(1, 12):
         guard.observe(step, [torch.tensor(math.nan if step > 5 else 1.0).as_subclass(OnGpu)])
-        assert guard.skipped == 0
+        assert guard.skipped == max(step - 4 - 5, 0)
     assert guard.state_dict() == {"skipped": 6, "in_a_row": 6, "recent": list(range(6, 12))}
-    with pytest.raises(TrainingError, match=r"step 27: .*22 in a row"):
+    with pytest.raises(TrainingError, match=r"step 18: .*9 in a row"):  # of which 14 is the ninth
         for step in range(12, 40):
             guard.observe(step, [torch.tensor(math.nan).as_subclass(OnGpu)])

@@ -10,7 +10,7 @@ from stylegan.adaptation import AdaptationConfig
 
 BATCH, STEPS = 8, 8
 RECIPE = {"batch": BATCH, "r1_interval": 4, "total_steps": STEPS, "anneal": 0.5}
-ADAPTATION = AdaptationConfig(kimg=0.2, initial_p=0.3)
+ADAPTATION = AdaptationConfig(kimg=0.2, interval=2, initial_p=0.3)
 RUN = """
 import sys, torch
 import test_training_ranks
