@@ -141,6 +141,7 @@ def start(options: dict[str, Any], ranks: Ranks) -> None:
 
 def as_before(options: dict[str, Any], run: Path | None) -> dict[str, Any]:
     """Return the options of a run that is resumed, from those of this start."""
+    from engine.states import StateError
     from stylegan.presets import continued
 
     if run is None:
@@ -150,8 +151,11 @@ def as_before(options: dict[str, Any], run: Path | None) -> dict[str, Any]:
     given = {name for name in context.params if context.get_parameter_source(name) == source}
     try:
         stored = json.loads((run / OPTIONS).read_text())
-    except (OSError, ValueError):
-        return options
+    except (OSError, ValueError) as exc:
+        if options["data"] is None:
+            message = f"{run}: no run with its {OPTIONS} there. Give a run folder to --resume."
+            raise StateError(message, "E-MODEL-MISSING") from exc
+        stored = {}
     return continued(options, given, stored)
 
 

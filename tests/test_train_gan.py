@@ -215,6 +215,10 @@ def test_resuming_something_else_is_refused(
     assert {p.name for p in run[0].iterdir()} == before
 
 
+def test_a_run_that_is_not_there(tmp_path):
+    assert_refused(invoke("--resume", tmp_path / "nowhere"), "E-MODEL-MISSING", 66)
+
+
 def test_sigterm_leaves_a_whole_state(data, tmp_path):
     command = [sys.executable, ROOT / "train_gan.py", "--data", data, "--outdir", tmp_path, *TINY]
     command += ["--steps", "100000", "--tick", "0.004", "--snap", "1000000"]
