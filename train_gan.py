@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from stylegan.reporting import Outlets
     from stylegan.training import Trainer
 
-METRIC_IMAGES = 5000
+METRIC_IMAGES = 2000
 OPTIONS = "training_options.json"
 BY_CFG = "[by --cfg]"
 option = functools.partial(click.option, show_default=True)

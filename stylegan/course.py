@@ -39,17 +39,18 @@ def run_training(
             is_due = reporter.observe(step)
             wish = session.after_step(step.step)
             if is_due or wish.save:
-                course.save()
-            if wish.stop:
-                course.snapshot()
-                session.leave(wish.stop)
-            if is_due:
-                reporter.measure()
-                with session.disk.survived(f"{session.run}: snapshot of step {step.step}"):
+                course.save(is_final=wish.stop > 0)
+            if is_due and not wish.stop:
+                course.measure()
+            if is_due or wish.stop:
+                with session.snapshot_disk.survived(f"{session.run}: snapshot of {step.step}"):
                     course.snapshot()
+            if wish.stop:
+                session.leave(wish.stop)
+    if session.record.last_good != trainer.step_count:
+        course.save(is_final=True)
     if course.shown_at != trainer.step_count:
-        course.save()
-        reporter.measure()
+        course.measure()
         course.snapshot()
     session.finish()
 
@@ -61,11 +62,18 @@ class _Course:
         self.trainer, self.session, self.reporter = trainer, session, reporter
         self.data_digest, self.shown_at = data_digest, -1
 
-    def save(self) -> None:
+    def save(self, is_final: bool) -> None:
         state = {"trainer": self.trainer.state_dict(), "data_digest": self.data_digest}
-        digest = self.session.save(state)
+        digest = self.session.save(state, is_final)
         if digest is not None:
             self.reporter.outlets.say(f"state digest: {digest}")
+
+    def measure(self) -> None:
+        def is_stopping() -> bool:
+            self.session.watch.beat()
+            return self.session.stop.requested is not None
+
+        self.reporter.measure(is_stopping)
 
     def snapshot(self) -> None:
         if self.session.ranks.is_first:

@@ -148,13 +148,23 @@ class Reporter:
         for alarm in new_alarms(self.rows):
             _log.warning("kimg %g: %s", row["kimg"], alarm)
 
-    def measure(self) -> None:
-        """Measure the averaged generator, by all processes, if that is wished for."""
+    def measure(self, is_stopping: Callable[[], bool]) -> None:
+        """Measure the averaged generator, by all processes, if that is wished for.
+
+        Once `is_stopping` no more pictures are made and, unless other processes go on, the number
+        is not finite and nobody is told.
+        """
         if self.outlets.measure is None:
             return
-        found = self.outlets.measure(lambda indices: sample_indices(self.trainer, indices))
+
+        def sample(indices: Sequence[int]) -> Tensor:
+            if is_stopping():
+                return torch.full((len(indices), 3, GRID, GRID), torch.nan)
+            return sample_indices(self.trainer, indices)
+
+        found = self.outlets.measure(sample)
         row = {"kimg": self.trainer.num_images / 1000, "step": self.trainer.step_count, **found}
-        if self.ranks.is_first:
+        if self.ranks.is_first and not is_stopping():
             append_row(self.run / f"metric-{self.outlets.metric}.jsonl", row)
             self.outlets.show_row(row)
             self.outlets.say(f"kimg {row['kimg']:<8.1f} " + _words(found))

@@ -1,7 +1,9 @@
 """Options of train_gan.py that change what is trained: classes, passes, transfer, frozen layers."""
 
 import json
+import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ import train_gan
 from data.dataset import ImageDataset
 from engine.states import load_state
 from evaluation.frechet import pixels16
-from stylegan import load_generator
+from stylegan import load_generator, reporting
 from stylegan.batching import draw_latents
 from stylegan.checkpoint import load_discriminator
 from stylegan.presets import PRESETS, build_trainer, resolve, training_config
@@ -258,3 +260,20 @@ def test_a_metric_at_every_snapshot(data, tmp_path, monkeypatch):
     overlap = np.sqrt(np.linalg.eigvals(covs[0] @ covs[1]).real.clip(0)).sum()
     expected = np.square(fakes.mean(0) - reals.mean(0)).sum() + np.trace(sum(covs)) - 2 * overlap
     assert rows[-1]["fd_pixels16"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_stop_does_not_wait_for_a_metric(data, tmp_path, monkeypatch):
+    """The signal comes while the 32nd of 2,000 pictures is drawn; nothing is written of them."""
+    drawn = []
+
+    def drawing(trainer, indices):
+        drawn.extend(indices)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return torch.zeros(len(indices), 3, 16, 16)
+
+    monkeypatch.setattr(reporting, "sample_indices", drawing)
+    args = ["--data", data, "--outdir", tmp_path, *TINY, "--steps", 4, "--tick", 0.008]
+    result = invoke(*args, "--snap", 1, "--metrics", "fd_pixels16")
+    assert_refused(result, "E-TRAIN-STOPPED", 75)
+    assert 0 < len(drawn) < 200
+    assert not list(only(tmp_path).glob("metric-*")) and state_of(only(tmp_path), 3)
