@@ -8,7 +8,6 @@ import signal
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from train_gan_case import TINY, assert_refused, invoke, make_pictures, training
 
 import train_gan
@@ -220,21 +219,6 @@ def test_other_pictures_only_if_allowed(data, tmp_path):
         load_state(run / "state-000000003")["data_digest"]
         != load_state(run / "state-000000002")["data_digest"]
     )
-
-
-def test_bad_pictures_are_skipped_and_counted(data, tmp_path):
-    (tmp_path / "set").mkdir()
-    for index in range(8):
-        pixels = np.full((16, 16, 3), 30 * index, np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "set" / f"{index}.png")
-    (tmp_path / "set" / "3.png").write_bytes(b"no picture")
-    args = ["--data", tmp_path / "set", "--outdir", tmp_path / "runs", *TINY, "--steps", 4]
-    assert_refused(invoke(*args), "E-DATA-UNKNOWN", 65)
-    more = ["--on-bad-image", "skip", "--bad-budget", 0.2, "--tick", 0.016]
-    result = invoke(*args, *more)
-    assert result.exit_code == 0, result.output
-    run = sorted((tmp_path / "runs").iterdir())[-1]
-    assert json.loads((run / "stats.jsonl").read_text())["bad_images"] == 1
 
 
 # --- metrics -----------------------------------------------------------------------------------
