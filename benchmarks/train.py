@@ -233,7 +233,8 @@ def main(
     precision = precision or native_precision(device=device)
     rows = {}
     with joined(device) as ranks:
-        click.echo(f"{ranks.size} x {torch.get_num_threads()} threads, {device}, {precision}")
+        if ranks.is_first:
+            click.echo(f"{ranks.size} x {torch.get_num_threads()} threads, {device}, {precision}")
         for name in names or [name for name in SETTINGS if device == "cuda" or "/" not in name]:
             setting = SETTINGS[name]._replace(**({"batch": batch} if batch else {}))
             config = TrainingConfig(total_steps=10**9, batch=setting.batch, precision=precision)
