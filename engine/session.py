@@ -21,7 +21,7 @@ from engine.disk import FullDisk
 from engine.failpoints import hit
 from engine.lock import run_lock
 from engine.ranks import RankError, Ranks
-from engine.record import RunRecord
+from engine.record import RunRecord, read_record
 from engine.states import publish_state, remove_leftovers
 from engine.stop import StopRequest, stopped_by
 from engine.watch import HangWatch
@@ -139,12 +139,15 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        is_lost = isinstance(error, RankError) and error.code == "E-TRAIN-LOST"
-        if error is not None and not is_lost and not self.is_told:
+        if error is not None and not self.is_told:
             self._note_failure(error)
         self.resources.__exit__(kind, error, traceback)
 
     def _note_failure(self, error: BaseException) -> None:
+        is_lost = isinstance(error, RankError) and error.code == "E-TRAIN-LOST"
+        if is_lost and read_record(self.run).get("status") != "running":
+            return  # the process that is gone said why
         status = "preempted" if isinstance(error, KeyboardInterrupt) else "failed"
         what = f"rank {self.ranks.rank}: {type(error).__name__}: {error}".rstrip(": ")
+        what = str(error) if isinstance(error, RankError) else what
         self.record.update(status, self.step, what)
