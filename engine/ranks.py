@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import re
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +18,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 _log = logging.getLogger(__name__)
-TIMEOUT = timedelta(minutes=10)  # that one process waits for the others
+JOINING = timedelta(minutes=10)  # that one process waits for the others to come
+PATIENCE = timedelta(hours=1)  # and to take a step: the watch on hangs, which tells more, is first
+ATTEMPT = "TORCHELASTIC_RESTART_COUNT"
 
 
 class RankError(RuntimeError):
@@ -90,12 +93,12 @@ ALONE = Ranks()
 
 
 @contextlib.contextmanager
-def joined(device: str = "cpu", timeout: timedelta = TIMEOUT) -> Iterator[Ranks]:
+def joined(device: str = "cpu", timeout: timedelta = JOINING) -> Iterator[Ranks]:
     """Join the processes that torchrun started with this one, for the length of the block.
 
     Args:
         device: 'cpu' or 'cuda', where the tensors are that are summed.
-        timeout: how long one waits for the others before it gives up.
+        timeout: how long one waits for the others to come.
 
     Raises:
         RankError: the others cannot be reached.
@@ -113,13 +116,15 @@ def joined(device: str = "cpu", timeout: timedelta = TIMEOUT) -> Iterator[Ranks]
     try:
         store = _meeting_point(ranks, timeout)
         dist.init_process_group(
-            backend, store=store, rank=ranks.rank, world_size=ranks.size, timeout=timeout
+            backend, store=store, rank=ranks.rank, world_size=ranks.size, timeout=PATIENCE
         )
-    except (dist.DistError, ValueError) as error:
+    except (dist.DistError, ValueError, socket.gaierror) as error:
         what = f"rank {ranks.rank}: cannot join the other processes ({error})"
         hint = "On one machine, start with torchrun --standalone; else see docs/cluster.md."
         raise RankError(f"{what}. {hint}") from error
     try:
+        # nodes count attempts each for itself; whoever asks later gets the one answer
+        os.environ[ATTEMPT] = str(ranks.largest(int(os.environ.get(ATTEMPT, "0"))))
         yield ranks
     finally:
         dist.destroy_process_group()
@@ -139,7 +144,8 @@ def _meeting_point(ranks: Ranks, timeout: timedelta) -> dist.Store:
             "where torchrun is started (docs/cluster.md)"
         )
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    socket.getaddrinfo(host, port)  # the store tries an unknown name for minutes, deaf to signals
     is_server = ranks.is_first and not is_kept
     store = dist.TCPStore(host, port, ranks.size, is_server, timeout)
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if is_kept else "only"
+    attempt = os.environ.get(ATTEMPT, "0") if is_kept else "only"
     return dist.PrefixStore(f"attempt {attempt}", store)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from datetime import timedelta
@@ -50,6 +51,33 @@ def test_nobody_there(monkeypatch):
         with joined(timeout=timedelta(seconds=1)):
             pass
     assert caught.value.code == "E-CONFIG-RANKS"
+
+
+def test_an_unknown_host():
+    processes = start(TOGETHER, 2, MASTER_ADDR="nowhere.invalid")
+    for rank, process in enumerate(processes):
+        _, errors = process.communicate(timeout=30)
+        assert f"RankError: rank {rank}: cannot join the other processes ([Errno -" in errors
+
+
+def test_a_port_in_use(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        addresses = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(other.getsockname()[1])}
+        for name, value in {"RANK": "0", "WORLD_SIZE": "2", **addresses}.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(RankError, match=r"address already in use\)\. On one"), joined():
+            pass
+
+
+def test_nodes_agree_on_whether_this_is_a_restart():
+    code = """
+import os
+from engine.ranks import joined
+os.environ["TORCHELASTIC_RESTART_COUNT"] = os.environ["RANK"]
+with joined():
+    print(os.environ["TORCHELASTIC_RESTART_COUNT"])
+"""
+    assert finish(start(code, 2)) == ["1\n", "1\n"]
 
 
 @pytest.mark.slow
