@@ -1,6 +1,7 @@
 """Which run, and which of its states, a start goes on with."""
 
 import os
+import re
 from pathlib import Path
 
 from engine.record import read_record
@@ -23,8 +24,10 @@ def begun_run(resume: Path | None, outdir: Path, name: str) -> Path | None:
         resume: 'auto' for a run of this name; None for a new one, unless torchrun has started this
             process anew: then for the one that its predecessor began.
         outdir: where the numbered run folders lie.
-        name: what follows the number in the folder's name.
+        name: what follows the number in the folder's name; the number of processes in it may
+            have changed.
     """
+    name = re.sub(r"-gpus\d+-", "-gpus*-", name)
     runs = sorted(outdir.glob(f"[0-9][0-9][0-9][0-9][0-9]-{name}"), reverse=True)
     if resume is None:
         is_anew = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0

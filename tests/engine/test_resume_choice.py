@@ -28,6 +28,13 @@ def test_auto_is_the_newest_of_its_name(outdir):
     assert begun_run(Path("auto"), outdir, "t-others") is None
 
 
+def test_auto_does_not_mind_the_number_of_processes(tmp_path):
+    for name in ("00003-t-a-gpus16-batch8", "00004-t-a-gpus16-batch9", "00005-t-b-gpus2-batch8"):
+        (tmp_path / name).mkdir()
+    found = begun_run(Path("auto"), tmp_path, "t-a-gpus2-batch8")
+    assert found.name == "00003-t-a-gpus16-batch8"
+
+
 def test_a_restart_finds_what_it_began(outdir, monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "mine")
     RunRecord(outdir / "00000-t-faces").start(0)
