@@ -48,11 +48,13 @@ class FlatAdam:
         """Set gradients and sums to zero."""
         self._flat.zero_()
 
-    def step(self, ranks: Ranks, lr_factor: float) -> Tensor:
+    def step(self, ranks: Ranks, lr_factor: float, scale: float = 1) -> Tensor:
         """Sum gradients over the processes, step down them if they are finite, return their norm.
 
-        Nothing waits for the norm: Adam itself looks at it.
+        The gradients are those of `scale` times the loss. Nothing waits for the norm: Adam itself
+        looks at it.
         """
+        self.gradients.div_(scale)
         ranks.sum_(self._flat)
         norm = torch.linalg.vector_norm(self.gradients)
         self.adam.param_groups[0]["lr"] = self.base_lr * lr_factor

@@ -22,6 +22,7 @@ from stylegan.magnitudes import MagnitudeRecorder, follow_
 from stylegan.optimizer import FlatAdam
 from stylegan.recipe import TrainingConfig
 
+LOSS_SCALE = 256  # of fp16: smaller gradients of signals would be zero
 STATEFUL = ("G", "D", "G_ema", "g_opt", "d_opt", "augmentation", "guard")
 
 
@@ -84,6 +85,7 @@ class Trainer:
         self.config, self.ranks, self.labels = config, ranks, labels
         passes = config.num_passes(ranks.size)
         self._num_parts = ranks.size * passes
+        self._scale = LOSS_SCALE if config.precision == "fp16" else 1
         group = samples_per_group(config.batch, D.config.mbstd_group_size)
         self._positions = [
             positions_of_part(config.batch, group, ranks.rank * passes + k, self._num_parts)
@@ -191,10 +193,10 @@ class Trainer:
             real = self._judge(part.reals, part.real_c, part, "augment real", precision)
             fake = self._judge(fakes, part.fake_c, part, "augment fake", precision)
             loss = discriminator_loss(real, fake)
-            (loss / self._num_parts).backward()
+            (loss * (self._scale / self._num_parts)).backward()
             seen = torch.stack([loss, real.sign().mean(), fake.sign().mean()])
             self.d_opt.sums += seen.detach() / self._num_parts
-        norm = self.d_opt.step(self.ranks, self.lr_factor)
+        norm = self.d_opt.step(self.ranks, self.lr_factor, self._scale)
         return *self.d_opt.sums.clone(), norm
 
     def _step_generator(self, parts: list[_Part], shared: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -205,12 +207,12 @@ class Trainer:
             fakes = self._generate(part) if shared is None else shared
             logits = self._judge(fakes, part.fake_c, part, "augment generator", precision)
             loss = generator_loss(logits)
-            (loss / self._num_parts).backward()
+            (loss * (self._scale / self._num_parts)).backward()
             self.g_opt.sums[0] += loss.detach() / self._num_parts
         for p in self.d_opt.parameters:
             p.requires_grad_(True)
         spoil("grad", self.g_opt.gradients, self.step_count + 1)
-        norm = self.g_opt.step(self.ranks, self.lr_factor)
+        norm = self.g_opt.step(self.ranks, self.lr_factor, self._scale)
         self._follow_statistics()
         return self.g_opt.sums[0].clone(), norm
 

@@ -289,6 +289,23 @@ def test_a_step_in_bfloat16_is_near_the_one_in_float32():
     assert coarse.g_loss != exact.g_loss
 
 
+def test_gradients_of_float16_are_scaled_on_the_way_and_not_at_its_end(monkeypatch):
+    """Gradients of a ten thousandth of their size: unscaled, float16 loses most of them."""
+    for name in ("generator_loss", "discriminator_loss"):
+        honest = getattr(training, name)
+        monkeypatch.setattr(training, name, lambda *args, f=honest: 1e-4 * f(*args))
+    found = {}
+    for precision in ("fp32", "fp16"):
+        trainer = tiny_trainer(precision=precision)
+        kept = []
+        for opt in (trainer.d_opt, trainer.g_opt):
+            opt.adam.register_step_pre_hook(lambda *_, o=opt: kept.append(o.gradients.clone()))
+        trainer.step(real_batch())
+        found[precision] = kept[:2]
+    for exact, coarse in zip(found["fp32"], found["fp16"], strict=True):
+        assert (coarse - exact).norm() < 0.05 * exact.norm()
+
+
 # --- the loop ----------------------------------------------------------------------------------
 
 
