@@ -299,7 +299,7 @@ def test_gradients_of_float16_are_scaled_on_the_way_and_not_at_its_end(monkeypat
         trainer = tiny_trainer(precision=precision)
         kept = []
         for opt in (trainer.d_opt, trainer.g_opt):
-            opt.adam.register_step_pre_hook(lambda *_, o=opt: kept.append(o.gradients.clone()))
+            opt.adam.register_step_pre_hook(lambda *_, o=opt, k=kept: k.append(o.gradients.clone()))
         trainer.step(real_batch())
         found[precision] = kept[:2]
     for exact, coarse in zip(found["fp32"], found["fp16"], strict=True):
