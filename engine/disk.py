@@ -27,10 +27,14 @@ def require_room(folder: Path, num_bytes: int) -> None:
 
 
 class FullDisk:
-    """Lets a training go on where a snapshot finds the disk full; the third in a row ends it."""
+    """Lets a training go on where the disk is full; the third time in a row ends it.
+
+    Attributes:
+        trouble: what was not written the last time, and why; empty if it was.
+    """
 
     def __init__(self) -> None:
-        self.failures = 0
+        self.failures, self.trouble = 0, ""
 
     @contextlib.contextmanager
     def survived(self, what: str) -> Iterator[None]:
@@ -41,7 +45,8 @@ class FullDisk:
             self.failures += 1
             if not is_full(error) or self.failures >= MOST_FAILURES:
                 raise
+            self.trouble = f"{what}: not written ({error})"
             left = MOST_FAILURES - self.failures
-            _log.warning("%s: not written (%s) Training ends after %d more.", what, error, left)
+            _log.warning("%s Training ends after %d more.", self.trouble, left)
         else:
-            self.failures = 0
+            self.failures, self.trouble = 0, ""

@@ -1,16 +1,44 @@
 """Statistics of a run: files of JSON lines, each with the `step` it was measured at."""
 
+import contextlib
+import errno
 import json
+import logging
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from engine.disk import is_full
+
+_log = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file, whole or not at all. A full disk costs the line, not the training."""
+    try:
+        with open(path, "ab", buffering=0) as file:
+            _append(file, line.encode() + b"\n")
+    except OSError as error:
+        if not is_full(error):
+            raise
+        _log.warning("%s: a line is missing (%s)", path, error.strerror)
+
+
+def _append(file: BinaryIO, content: bytes) -> None:
+    end = file.seek(0, os.SEEK_END)
+    try:
+        if file.write(content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError:
+        with contextlib.suppress(OSError):
+            file.truncate(end)
+        raise
+
+
 def append_row(path: Path, row: Row) -> None:
-    """Add one line to a file of rows."""
-    with open(path, "a") as file:
-        file.write(json.dumps(row) + "\n")
+    """Add one line to a file of rows, as `append_line` does."""
+    append_line(path, json.dumps(row))
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -63,7 +63,8 @@ class Session:
         self.save_seconds = save_minutes * 60
         self.saved_at = time.monotonic()
         self.record = RunRecord(run, ranks.rank, versions)
-        self.stop, self.disk = StopRequest(), FullDisk()
+        self.stop = StopRequest()
+        self.state_disk, self.snapshot_disk = FullDisk(), FullDisk()
         self.watch = HangWatch(run, hang_timeout, ranks.rank, self._note_hang)
 
     def __enter__(self) -> "Session":
@@ -94,8 +95,10 @@ class Session:
         agreed = self.ranks.largest(wish)
         return Wish(agreed > 0, max(agreed - SAVE, 0))
 
-    def save(self, state: dict[str, Any]) -> str | None:
-        """Publish the state after the last step and return its digest; None if the disk is full.
+    def save(self, state: dict[str, Any], is_final: bool = False) -> str | None:
+        """Publish the state after the last step, and return its digest if this process did.
+
+        Where the disk is full the training goes on, for a while, unless the state is the final one.
 
         Raises:
             RankError: the processes' states differ; nothing is published.
@@ -108,10 +111,11 @@ class Session:
             raise RankError(f"{message}. Resume; check the machines' memory.", "E-INTERNAL-RANKS")
         digest = None
         if self.ranks.is_first:
-            with self.disk.survived(f"{self.run}: state of step {self.step}"):
+            survived = self.state_disk.survived(f"{self.run}: state of step {self.step}")
+            with contextlib.nullcontext() if is_final else survived:
                 digest = publish_state(self.run, self.step, state)
                 self.record.last_good = self.step
-            self.record.update("running", self.step)
+            self.record.update("running", self.step, self.state_disk.trouble)
         self.record.last_good = self.ranks.of_first(self.record.last_good)
         self.saved_at = time.monotonic()
         self.watch.beat()

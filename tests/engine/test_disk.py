@@ -36,8 +36,10 @@ def test_the_third_failure_in_a_row_ends_the_run(caplog):
             raise full()
         assert "snapshot of step 5: not written ([Errno 28] No space left" in caplog.text
         assert f"ends after {left} more" in caplog.text
+    assert disk.trouble.startswith("snapshot of step 5: not written (")
     with disk.survived("x"):
         pass
+    assert disk.trouble == ""
     for _ in range(2):
         with disk.survived("x"):
             raise StateError("x", "E-IO-FULL")
