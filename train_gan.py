@@ -1,16 +1,16 @@
 """Train a StyleGAN3 on a zip or folder of square pictures.
 
 python train_gan.py --data faces.zip --outdir runs --batch 32 --gamma 2
-torchrun --standalone --nproc-per-node 8 train_gan.py ...
+torchrun --standalone --nproc-per-node 8 -- train_gan.py ...
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 import json
 import logging
 import resource
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,14 @@ import click
 import runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from data.dataset import ImageDataset
     from data.loader import Loader
     from engine.ranks import Ranks
+    from engine.session import Session
     from stylegan.reporting import Outlets
     from stylegan.training import Trainer
 
@@ -31,7 +34,7 @@ METRIC_IMAGES = 2000
 OPTIONS = "training_options.json"
 BY_CFG = "[by --cfg]"
 option = functools.partial(click.option, show_default=True)
-POSITIVE = click.FloatRange(0, min_open=True)
+ANY, POSITIVE = click.FloatRange(0), click.FloatRange(0, min_open=True)
 SHARE = click.FloatRange(0, 1)
 COUNT = click.IntRange(1)
 
@@ -47,9 +50,7 @@ COUNT = click.IntRange(1)
 )
 @option("--batch", type=COUNT, help=f"Pictures per step, of all processes together. {BY_CFG}")
 @option("--batch-gpu", type=COUNT, help="Pictures that a process handles at a time. [all of its]")
-@option(
-    "--gamma", type=click.FloatRange(0), help="R1 weight [by --cfg; t, r: 2 (res/256)^2 32/batch]."
-)
+@option("--gamma", type=ANY, help="R1 weight [by --cfg; t, r: 2 (res/256)^2 32/batch].")
 @option("--cond", type=bool, default=False, help="Learn from the labels of the pictures.")
 @option("--mirror", type=bool, default=True, help="Flip at random.")
 @option("--kimg", type=POSITIVE, default=25_000, help="Length of the whole run, 1000 pictures.")
@@ -75,8 +76,8 @@ COUNT = click.IntRange(1)
 @option("--first-stopband", type=float, help=BY_CFG)
 @option("--mbstd-group", type=COUNT, default=4)
 @option("--freezed", type=click.IntRange(0), default=0, help="First layers of D to leave as is.")
-@option("--glr", type=click.FloatRange(0), default=2.5e-3)
-@option("--dlr", type=click.FloatRange(0), default=2e-3)
+@option("--glr", type=ANY, default=2.5e-3)
+@option("--dlr", type=ANY, default=2e-3)
 @option("--anneal", type=SHARE, default=0.3, help="Last share, in which learning rates fall.")
 @option("--lr-floor", type=SHARE, default=0.25)
 @option("--aug", type=click.Choice(["noaug", "ada", "fixed"]), help=BY_CFG)
@@ -90,7 +91,7 @@ COUNT = click.IntRange(1)
 @option("--data-timeout", type=POSITIVE, default=120, help="Seconds to wait for a picture.")
 @option("--on-bad-image", type=click.Choice(["fail", "skip"]), default="fail")
 @option("--bad-budget", type=SHARE, default=0.001, help="Share of pictures that may be skipped.")
-@option("--hang-timeout", type=click.FloatRange(0), default=1800, help="Seconds; 0: never.")
+@option("--hang-timeout", type=ANY, default=1800, help="Seconds; 0: never.")
 @option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
 @option("--desc", default="", help="Words to add to the run folder's name.")
 @option("-n", "--dry-run", is_flag=True, help="Print the options and the memory, and stop.")
@@ -104,7 +105,8 @@ def main(**options: Any) -> None:
 
     keep_freed_memory()
     options["device"] = pick_device(options["device"])
-    with joined(options["device"]) as ranks:
+    patience = timedelta(seconds=2 * options["hang_timeout"]) or timedelta(days=7)
+    with joined(options["device"], patience=patience) as ranks:
         if not ranks.is_first:
             logging.disable(logging.INFO)  # one process's notes are enough
         start(options, ranks)
@@ -113,89 +115,78 @@ def main(**options: Any) -> None:
 def start(options: dict[str, Any], ranks: Ranks) -> None:
     """Open the data and the run, new or resumed, and train."""
     from data.dataset import ImageDataset
-    from engine.resume import begun_run, named_run, state_to_resume
-    from engine.states import load_state
-    from stylegan.presets import build_trainer, describe, plan, resolve
+    from engine.resume import named_run, state_to_resume
+    from engine.session import Session
+    from stylegan.presets import build_trainer, plan, resolve
 
     options = resolve(options)
-    run = named_run(options["resume"])
-    options = as_before(options, run)
+    run = named_run(options["resume"]) or ranks.once(lambda: unnamed_run(options, ranks))
+    options = ranks.once(lambda: as_before(options, run))
     dataset = ImageDataset(options["data"], skip_bad=options["on_bad_image"] == "skip")
     labels = dataset.label_table() if options["cond"] else None
     if options["dry_run"]:
         facts = plan(options, dataset.resolution, labels, ranks)
-        return click.echo(json.dumps(facts, indent=1, default=str)) if ranks.is_first else None
-    name = runtime.folder_name(describe(options, dataset.name, dataset.resolution, ranks.size))
-    if run is None:
-        run = ranks.once(lambda: begun_run(options["resume"], options["outdir"], name))
-        options = as_before(options, run)
+        return ranks.once(lambda: click.echo(json.dumps(facts, indent=1, default=str)))
     found = ranks.once(lambda: run and state_to_resume(run, options["resume"]))
-    digest = ranks.once(dataset.digest)
-    state = None if found is None else checked(load_state(found), found, digest, options)
-    trainer = build_trainer(options, dataset.resolution, labels, ranks, is_new=state is None)
-    if state is not None:
-        trainer.load_state_dict(state["trainer"])
-    run = run or ranks.once(lambda: new_run(options, name))
-    train_in(run, options, dataset, labels, trainer, ranks, digest)
+    trainer = build_trainer(options, dataset.resolution, labels, ranks, is_new=found is None)
+    name = run_name(options, dataset, ranks)
+    run = run or ranks.once(lambda: runtime.run_folder(options["outdir"], name))
+    minutes, patience = options["ckpt_minutes"], options["hang_timeout"]
+    with Session(run, ranks, minutes, patience, runtime.versions()) as session:
+        go_on(session, options, dataset, labels, trainer)
+
+
+def run_name(options: dict[str, Any], dataset: ImageDataset, ranks: Ranks) -> str:
+    """Return what follows the number in the name of a run folder."""
+    from stylegan.presets import describe
+
+    return runtime.folder_name(describe(options, dataset.name, dataset.resolution, ranks.size))
+
+
+def unnamed_run(options: dict[str, Any], ranks: Ranks) -> Path | None:
+    """Return the run that `--resume auto` or a restart means, if it was begun."""
+    from data.dataset import ImageDataset
+    from engine.resume import begun_run
+
+    dataset = ImageDataset(options["data"], skip_bad=True)
+    return begun_run(options["resume"], options["outdir"], run_name(options, dataset, ranks))
 
 
 def as_before(options: dict[str, Any], run: Path | None) -> dict[str, Any]:
     """Return the options of a run that is resumed, from those of this start."""
-    from engine.states import StateError
+    from engine.states import StateError, list_states
     from stylegan.presets import continued
 
     if run is None:
         return options
     context = click.get_current_context()
     source = click.core.ParameterSource.COMMANDLINE
-    given = {name for name in context.params if context.get_parameter_source(name) == source}
+    given = {k for k in context.params if context.get_parameter_source(k) == source}
     try:
         stored = json.loads((run / OPTIONS).read_text())
     except (OSError, ValueError) as exc:
-        if options["data"] is None:
+        if options["data"] is None or list_states(run):
             message = f"{run}: no run with its {OPTIONS} there. Give a run folder to --resume."
             raise StateError(message, "E-MODEL-MISSING") from exc
-        stored = {}
+        return options  # killed before it began
     return continued(options, given, stored)
 
 
-def new_run(options: dict[str, Any], name: str) -> Path:
-    """Make a run folder that holds its options."""
-    run = runtime.run_folder(options["outdir"], name)
-    (run / OPTIONS).write_text(json.dumps(options, indent=1, default=str) + "\n")
-    return run
-
-
-def checked(
-    state: dict[str, Any], folder: Path, digest: str, options: dict[str, Any]
-) -> dict[str, Any]:
-    """Return a state that belongs to the pictures of this digest."""
-    from engine.states import StateError
-
-    if not {"trainer", "data_digest"} <= state.keys():
-        message = f"{folder}: not a state of train_gan.py. Give one of those to --resume."
-        raise StateError(message, "E-MODEL-MISMATCH")
-    if state["data_digest"] != digest and not options["allow_data_change"]:
-        what = f"{options['data']}: not the pictures {folder.parent} was trained on"
-        raise StateError(f"{what}. Give those, or --allow-data-change 1.", "E-DATA-MISMATCH")
-    return state
-
-
-def train_in(
-    run: Path,
+def go_on(
+    session: Session,
     options: dict[str, Any],
     dataset: ImageDataset,
     labels: Tensor | None,
     trainer: Trainer,
-    ranks: Ranks,
-    digest: str,
 ) -> None:
-    """Train in a run folder to the end, or until a signal asks to stop."""
+    """Train in a run folder that is locked, from its state, if it has one, to the end."""
     from data.loader import Loader, LoaderConfig
-    from engine.session import Session
-    from stylegan.course import run_training
-    from stylegan.reporting import Reporter
+    from evaluation.report import save_sheet
+    from stylegan.course import Course
+    from stylegan.reporting import GRID, Reporter
 
+    run, ranks = session.run, session.ranks
+    digest = ranks.once(dataset.digest)
     loading = LoaderConfig(
         seed=trainer.config.seed,
         mirror=options["mirror"],
@@ -204,87 +195,101 @@ def train_in(
         bad_budget=options["bad_budget"],
     )
     loader = Loader(dataset, loading, labels)
-    minutes, patience = options["ckpt_minutes"], options["hang_timeout"]
-    with Session(run, ranks, minutes, patience, runtime.versions()) as session:
-        if ranks.is_first:
-            runtime.setup_logging(run / "log.txt")
-            if trainer.step_count == 0:
-                save_sheet(run / "reals.png", first_pictures(dataset))
-        outlets = make_outlets(run, options, dataset, loader, trainer, ranks)
-        reporter = Reporter(run, trainer, ranks, options["tick"], options["snap"], outlets)
-        stream = loader.batches(trainer.positions, trainer.step_count)
-        run_training(trainer, stream, session, reporter, digest)
+    load_newest(session, options, digest, trainer, loader)
+    if ranks.is_first:
+        runtime.setup_logging(run / "log.txt")
+        write_options(run, options)
+        if trainer.step_count == 0:
+            save_sheet(run / "reals.png", dataset.first(GRID * GRID), GRID)
+    outlets = make_outlets(session, options, digest, loader, trainer)
+    reporter = Reporter(run, trainer, ranks, options["tick"], options["snap"], outlets)
+
+    def facts() -> dict[str, Any]:
+        return {"data_digest": digest, "bad_pictures": loader.all_bad(ranks.all)}
+
+    stream = loader.batches(trainer.positions, trainer.step_count)
+    Course(trainer, session, reporter, facts).run(stream)
+
+
+def load_newest(
+    session: Session, options: dict[str, Any], digest: str, trainer: Trainer, loader: Loader
+) -> None:
+    """Load the state that the run goes on from, if there is one, and check that it belongs here."""
+    from engine.resume import state_to_resume
+    from engine.states import StateError, load_state
+
+    folder = session.ranks.once(lambda: state_to_resume(session.run, options["resume"]))
+    if folder is None:
+        return
+    state = load_state(folder)
+    if not {"trainer", "data_digest", "bad_pictures"} <= state.keys():
+        message = f"{folder}: not a state of train_gan.py. Give one of those to --resume."
+        raise StateError(message, "E-MODEL-MISMATCH")
+    if state["data_digest"] != digest and not options["allow_data_change"]:
+        what = f"{options['data']}: not the pictures {session.run} was trained on"
+        raise StateError(f"{what}. Give those, or --allow-data-change 1.", "E-DATA-MISMATCH")
+    trainer.load_state_dict(state["trainer"])
+    loader.bad |= set(state["bad_pictures"]) if state["data_digest"] == digest else set()
+
+
+def write_options(run: Path, options: dict[str, Any]) -> None:
+    """Keep the options in the run folder, for a start that resumes it."""
+    from engine.files import atomic_file
+
+    with atomic_file(run / OPTIONS) as temporary:
+        temporary.write_text(json.dumps(options, indent=1, default=str) + "\n")
 
 
 def make_outlets(
-    run: Path,
-    options: dict[str, Any],
-    dataset: ImageDataset,
-    loader: Loader,
-    trainer: Trainer,
-    ranks: Ranks,
+    session: Session, options: dict[str, Any], digest: str, loader: Loader, trainer: Trainer
 ) -> Outlets:
     """Return where the reports of a training go."""
-    from evaluation.tensorboard import writer
-    from stylegan.reporting import Outlets
+    from engine.rows import append_line
+    from evaluation.curves import draw_curves
+    from evaluation.report import save_sheet
+    from evaluation.tensorboard import Board, writer
+    from stylegan.reporting import GRID, Outlets
 
-    name, measure = options["metrics"], None
-    if name != "none":
-        from evaluation.fidelity import TrainingMetric
-
-        metric = TrainingMetric(
-            name,
-            dataset,
-            mirror=options["mirror"],
-            rank=ranks.rank,
-            size=ranks.size,
-            total=ranks.sum_,
-        )
-        measure = functools.partial(metric.row, num=METRIC_IMAGES)
-
-    show_row = writer(run, trainer.step_count).write if ranks.is_first else print
+    run, ranks = session.run, session.ranks
+    board = writer(run, trainer.step_count) if ranks.is_first else Board(None)
 
     def say(line: str) -> None:
         click.echo(line)
-        with open(run / "log.txt", "a") as log:
-            log.write(line + "\n")
+        append_line(run / "log.txt", line)
 
     def extra() -> dict[str, float]:
-        bad = set().union(*ranks.all(loader.bad))
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        return {"bad_images": len(bad), "cpu_mem_gb": memory}
+        return {"bad_images": len(loader.all_bad(ranks.all)), "cpu_mem_gb": memory}
 
-    return Outlets(say, save_sheet, draw_run, show_row, extra, measure, name)
-
-
-def save_sheet(path: Path, pictures: Tensor) -> None:
-    """Write pictures [64, 3, R, R] as one PNG."""
-    from data.image_io import save_png, to_uint8
-    from evaluation.report import tile
-    from stylegan.reporting import GRID
-
-    save_png(path, tile(to_uint8(pictures), GRID))
-
-
-def first_pictures(dataset: ImageDataset) -> Tensor:
-    """Return the first pictures of a data set that can be used."""
-    import numpy as np
-
-    from data.image_io import from_uint8
-    from stylegan.reporting import GRID
-
-    found = itertools.islice(dataset.pictures(range(len(dataset))), GRID * GRID)
-    return from_uint8(np.stack(list(found)).transpose(0, 2, 3, 1))
+    return Outlets(
+        say=say,
+        save_sheet=functools.partial(save_sheet, columns=GRID),
+        draw_curves=draw_curves,
+        show_row=board.write,
+        extra=extra,
+        measure=measure_of(options, loader.dataset, ranks),
+        metric=options["metrics"],
+        data_digest=digest,
+    )
 
 
-def draw_run(run: Path) -> None:
-    """Draw the statistics and metrics of a run."""
-    from engine.rows import read_rows
-    from evaluation.curves import draw_curves
-    from stylegan.reporting import STATISTICS
+def measure_of(
+    options: dict[str, Any], dataset: ImageDataset, ranks: Ranks
+) -> Callable[..., dict[str, float]] | None:
+    """Return what measures a generator by its pictures, if the options ask for it."""
+    if options["metrics"] == "none":
+        return None
+    from evaluation.fidelity import TrainingMetric
 
-    metrics = [read_rows(path) for path in sorted(run.glob("metric-*.jsonl"))]
-    draw_curves(read_rows(run / STATISTICS), run / "curves.png", metrics)
+    metric = TrainingMetric(
+        options["metrics"],
+        dataset,
+        mirror=options["mirror"],
+        rank=ranks.rank,
+        size=ranks.size,
+        total=ranks.sum_,
+    )
+    return functools.partial(metric.row, num=METRIC_IMAGES)
 
 
 if __name__ == "__main__":

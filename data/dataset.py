@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.archive import DatasetError, PictureError
-from data.image_io import ImageError, decode_image
+from data.image_io import ImageError, decode_image, from_uint8
 from data.labels import label_table, read_labels
 from data.source import Source, open_source
 
@@ -98,6 +99,15 @@ class ImageDataset:
             except PictureError:
                 if not self.skip_bad:
                     raise
+
+    def first(self, num: int) -> Tensor:
+        """Return the first `num` pictures, fewer if there are fewer, [N, 3, H, W] in [-1, 1].
+
+        Raises:
+            DatasetError: as for a single one, without `skip_bad`.
+        """
+        found = list(itertools.islice(self.pictures(range(len(self))), num))
+        return from_uint8(np.stack(found).transpose(0, 2, 3, 1))
 
     def label_table(self) -> Tensor:
         """Return the labels as float32 [num, c_dim]: classes one-hot, lists of numbers as such.

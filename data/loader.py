@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import closing
 from dataclasses import dataclass
@@ -139,6 +139,16 @@ class Loader:
             logger.warning("%s Others take its place.", bad[index])
         self.bad |= bad.keys()
         self.check_budget(len(self.bad))
+
+    def all_bad(self, gather: Callable[[set[int]], Iterable[set[int]]]) -> list[int]:
+        """Return the pictures that any process had to replace; `gather` gets those of all.
+
+        Raises:
+            DatasetError: E-DATA-BAD, there are too many of them.
+        """
+        bad: set[int] = set().union(*gather(self.bad))
+        self.check_budget(len(bad))
+        return sorted(bad)
 
     def check_budget(self, num_bad: int) -> None:
         """Refuse more bad pictures than the budget allows.

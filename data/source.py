@@ -144,9 +144,15 @@ class FolderSource:
         return content
 
     def fingerprint(self, name: str) -> tuple[int, int]:
-        """Give size and CRC-32 of a file, which is read for that."""
-        content = self.read(name)
-        return len(content), zlib.crc32(content)
+        """Give size and CRC-32 of a file, which is read for that, whatever its size."""
+        size = crc = 0
+        try:
+            with (self.path / name).open("rb") as file:
+                while block := file.read(1 << 20):
+                    size, crc = size + len(block), zlib.crc32(block, crc)
+        except OSError as exc:
+            raise _unreadable(exc, str(self.path / name)) from exc
+        return size, crc
 
     def read_table(self) -> bytes | None:
         """Read `dataset.json`, or nothing where there is none."""

@@ -19,7 +19,7 @@ from torch import Tensor
 
 _log = logging.getLogger(__name__)
 JOINING = timedelta(minutes=10)  # that one process waits for the others to come
-PATIENCE = timedelta(hours=1)  # and to take a step: the watch on hangs, which tells more, is first
+PATIENCE = timedelta(hours=1)  # and to take a step
 ATTEMPT = "TORCHELASTIC_RESTART_COUNT"
 
 
@@ -83,6 +83,8 @@ class Ranks:
     def _together(self, collective: Callable[..., Any], *args: Any) -> None:
         try:
             collective(*args)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             reason = re.sub(r"^\[.*?\] |\. .*", "", str(error).splitlines()[0])  # gloo adds advice
             message = f"rank {self.rank}: another process is gone ({reason}). Read what it said."
@@ -93,12 +95,15 @@ ALONE = Ranks()
 
 
 @contextlib.contextmanager
-def joined(device: str = "cpu", timeout: timedelta = JOINING) -> Iterator[Ranks]:
+def joined(
+    device: str = "cpu", timeout: timedelta = JOINING, patience: timedelta = PATIENCE
+) -> Iterator[Ranks]:
     """Join the processes that torchrun started with this one, for the length of the block.
 
     Args:
         device: 'cpu' or 'cuda', where the tensors are that are summed.
         timeout: how long one waits for the others to come.
+        patience: how long one waits for the others at every later meeting.
 
     Raises:
         RankError: the others cannot be reached.
@@ -116,7 +121,7 @@ def joined(device: str = "cpu", timeout: timedelta = JOINING) -> Iterator[Ranks]
     try:
         store = _meeting_point(ranks, timeout)
         dist.init_process_group(
-            backend, store=store, rank=ranks.rank, world_size=ranks.size, timeout=PATIENCE
+            backend, store=store, rank=ranks.rank, world_size=ranks.size, timeout=patience
         )
     except (dist.DistError, ValueError, socket.gaierror) as error:
         what = f"rank {ranks.rank}: cannot join the other processes ({error})"

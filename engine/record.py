@@ -20,6 +20,12 @@ _log = logging.getLogger(__name__)
 RECORD = "RUN.json"
 
 
+def launch() -> str | None:
+    """Return what the processes that one torchrun starts have in common, None without torchrun."""
+    name = os.environ.get("TORCHELASTIC_RUN_ID")
+    return f"{socket.gethostname()}:{os.getppid()}" if name == "none" else name  # its default
+
+
 class RunRecord:
     """Writes RUN.json: status, step, last_good, reason; rank, pid and host that say so; launch
     (torchrun's id), started, versions.
@@ -40,7 +46,7 @@ class RunRecord:
             "rank": rank,
             "pid": os.getpid(),
             "host": socket.gethostname(),
-            "launch": os.environ.get("TORCHELASTIC_RUN_ID"),
+            "launch": launch(),
             "started": datetime.datetime.now(datetime.timezone.utc).isoformat("T", "seconds"),
             "versions": versions or {},
         }

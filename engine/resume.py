@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from engine.record import read_record
+from engine.record import launch, read_record
 from engine.states import list_states, resolve_state, step_of
 
 AUTO = "auto"
@@ -30,14 +30,20 @@ def begun_run(resume: Path | None, outdir: Path, name: str) -> Path | None:
     name = re.sub(r"-gpus\d+-", "-gpus*-", name)
     runs = sorted(outdir.glob(f"[0-9][0-9][0-9][0-9][0-9]-{name}"), reverse=True)
     if resume is None:
-        is_anew = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
-        launch = os.environ.get("TORCHELASTIC_RUN_ID")
-        runs = [run for run in runs if is_anew and read_record(run).get("launch") == launch]
+        runs = [run for run in runs if _is_restart_of(run)]
     return runs[0] if runs else None
+
+
+def _is_restart_of(run: Path) -> bool:
+    """Return whether torchrun has started this process anew, and its predecessor was in `run`."""
+    is_anew = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+    return is_anew and read_record(run).get("launch") == launch()
 
 
 def state_to_resume(run: Path, resume: Path | None) -> Path | None:
     """Return the state that a run goes on from, None for its beginning.
+
+    A state that the user named is where the run went back to; a restart goes on with the newest.
 
     Raises:
         StateError: none is there although the user named the run, or all are damaged.
@@ -45,4 +51,4 @@ def state_to_resume(run: Path, resume: Path | None) -> Path | None:
     is_named = named_run(resume) is not None
     if not is_named and not list_states(run):
         return None
-    return resolve_state(resume if is_named and resume else run)
+    return resolve_state(resume if resume and is_named and not _is_restart_of(run) else run)

@@ -22,7 +22,7 @@ from engine.failpoints import hit
 from engine.lock import run_lock
 from engine.ranks import RankError, Ranks
 from engine.record import RunRecord, read_record
-from engine.states import publish_state, remove_leftovers
+from engine.states import forget_later_states, publish_state, remove_leftovers
 from engine.stop import StopRequest, stopped_by
 from engine.watch import HangWatch
 
@@ -59,7 +59,8 @@ class Session:
         versions: dict[str, str] | None = None,
     ) -> None:
         self.run, self.ranks, self.step = run, ranks, 0
-        self.is_told = False  # whether the record says already how the run ends
+        self.is_begun = False  # before, the record is about an earlier part of the run
+        self.is_told = False  # whether it says already how the run ends
         self.save_seconds = save_minutes * 60
         self.saved_at = time.monotonic()
         self.record = RunRecord(run, ranks.rank, versions)
@@ -74,6 +75,7 @@ class Session:
                 remove_leftovers(self.run)
             stack.enter_context(self.stop)
             stack.enter_context(self.watch)
+            self.ranks.largest(0)  # nobody comes in unless the first has the lock
             self.resources = stack.pop_all()
         return self
 
@@ -81,8 +83,10 @@ class Session:
         """Say that the run goes on from `step`, that of the state it resumes if it is not 0."""
         self.step, self.record.last_good = step, step or None
         if self.ranks.is_first:
+            forget_later_states(self.run, step)
             self.record.start(step, self.record.last_good)
         self.ranks.largest(0)  # no process fails before the record says that the run has begun
+        self.is_begun = True
 
     def after_step(self, step: int) -> Wish:
         """Return what all processes do now that a step is done."""
@@ -126,11 +130,14 @@ class Session:
         if self.ranks.is_first:
             self.record.update("done", self.step)
 
-    def leave(self, number: int) -> None:
-        """Say that the run was stopped by a signal, and raise what ends the processes."""
+    def tell_stop(self, number: int) -> None:
+        """Say that a signal has stopped the run, whose state is saved."""
         if self.ranks.is_first:
             self.record.update("preempted", self.step, signal.Signals(number).name)
         self.is_told = True
+
+    def leave(self, number: int) -> None:
+        """Raise what ends the processes that a signal has stopped, in all of them together."""
         self.ranks.largest(0)
         raise stopped_by(number, self.run, self.step)
 

@@ -61,11 +61,16 @@ def publish_state(run: Path, step: int, state: dict[str, Any], keep: int = 3) ->
     if not _holds(folder, digest):
         _write_or_make_room(folder, state, digest, keep)
     _point_to(folder)
+    forget_later_states(run, step)
+    _prune(run, keep, folder)
+    return digest
+
+
+def forget_later_states(run: Path, step: int) -> None:
+    """Remove the states after `step`, from which the run has gone back."""
     for later in list_states(run):
         if step_of(later) > step:
             _remove(later)
-    _prune(run, keep, folder)
-    return digest
 
 
 def _require_finite(folder: Path, state: dict[str, Any]) -> None:
@@ -177,19 +182,19 @@ def _prune(run: Path, keep: int, whole: Path | None) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a state; a kill on the way leaves a leftover and no damaged state."""
+    """Remove a state; a kill or a busy file on the way leaves a leftover and no damaged state."""
     gone = folder.rename(folder.with_name(f".tmp-{folder.name}-{uuid.uuid4().hex[:8]}"))
     hit("ckpt.mid_prune")
-    shutil.rmtree(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def remove_leftovers(run: Path) -> None:
     """Remove what killed processes left half written in a run folder whose lock is held."""
     for path in [*Path(run).glob(".tmp-*"), *Path(run).glob(".*.tmp-*")]:
         if path.is_dir():
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def resolve_state(where: Path) -> Path:

@@ -1,7 +1,17 @@
 """Pictures of results: tables of pictures in one picture."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 from PIL import Image
+
+from data.image_io import save_png, to_uint8
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def tile(pictures: np.ndarray, columns: int, gap: int = 0) -> np.ndarray:
@@ -46,3 +56,8 @@ def candidate_sheet(measurement: np.ndarray, candidates: np.ndarray, cell: int =
     cells = [enlarge(measurement, cell, nearest), enlarge(measurement, cell, smooth)]
     cells += [enlarge(picture, cell, nearest) for picture in candidates]
     return tile(np.stack(cells), columns=5, gap=8)
+
+
+def save_sheet(path: Path, pictures: Tensor, columns: int) -> None:
+    """Write pictures `[N, 3, H, W]` in [-1, 1] as one PNG."""
+    save_png(path, tile(to_uint8(pictures), columns))

@@ -66,11 +66,11 @@ def resolve(options: Options) -> Options:
     return {k: preset.get(k) if v is None else v for k, v in options.items()}
 
 
-_OF_THIS_START = ("resume", "outdir", "desc", "dry_run")
+_OF_THIS_START = ("resume", "outdir", "desc", "dry_run", "device", "allow_data_change")
 _LENGTH = ("kimg", "steps")
 _FREE = (  # how often to report, and what a machine can do: no matter for the result
-    *("data", "device", "workers", "tick", "snap", "metrics", "ckpt_minutes", "batch_gpu"),
-    *("data_timeout", "hang_timeout", "allow_data_change", "on_bad_image", "bad_budget"),
+    *("data", "workers", "tick", "snap", "metrics", "ckpt_minutes", "batch_gpu"),
+    *("data_timeout", "hang_timeout", "on_bad_image", "bad_budget"),
 )
 
 
@@ -87,7 +87,7 @@ def continued(options: Options, given: Collection[str], stored: Options) -> Opti
     free = {k for k in given if k in _FREE}
     free |= set(_LENGTH) if any(k in given for k in _LENGTH) else set()
     for name in set(given) - free - {"seed"}:
-        if kept.get(name, options[name]) != options[name]:
+        if str(kept.get(name, options[name])) != str(options[name]):  # paths are kept as text
             what = f"--{name.replace('_', '-')} {options[name]}: the run was made with {kept[name]}"
             raise CheckpointError(f"{what}. Leave it out, or start a new run.", "E-MODEL-MISMATCH")
     return options | kept | {k: options[k] for k in free}

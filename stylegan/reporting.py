@@ -22,8 +22,8 @@ from stylegan.training import Trainer, TrainStep
 _log = logging.getLogger(__name__)
 GRID = 8  # rows and columns of a sample sheet
 STATISTICS = "stats.jsonl"
+MEANS = ("g_loss", "d_loss", "real_sign", "fake_sign", "g_grad_norm", "d_grad_norm")  # of a tick
 SHOWN = ("g_loss", "d_loss", "real_sign", "g_grad_norm", "d_grad_norm", "r1")
-MEANS = (*SHOWN[:3], "fake_sign", *SHOWN[3:5])  # over the steps of a tick
 
 
 def sample_grid(trainer: Trainer) -> Tensor:
@@ -57,11 +57,12 @@ class Outlets:
 
     say: Callable[[str], None]  # a line for the user
     save_sheet: Callable[[Path, Tensor], None]  # a file of pictures [64, 3, R, R]
-    draw_curves: Callable[[Path], None]  # of the rows in a run folder
+    draw_curves: Callable[[list[Row], Path, list[list[Row]]], None]  # of statistics and metrics
     show_row: Callable[[Row], None]  # one row more, of statistics or of a metric
     extra: Callable[[], Row]  # more numbers for a row of statistics
     measure: Callable[[Callable[[Sequence[int]], Tensor]], Row] | None  # by pictures of indices
     metric: str  # its name
+    data_digest: str  # of the pictures, to be kept in the models
 
 
 class Reporter:
@@ -96,9 +97,8 @@ class Reporter:
 
     def begin(self) -> None:
         """Take up the rows of a run that is resumed; show what a new one starts from."""
-        metrics = self.run / f"metric-{self.outlets.metric}.jsonl"
         if self.ranks.is_first:
-            for path in (self.run / STATISTICS, metrics):
+            for path in (self.run / STATISTICS, *self.run.glob("metric-*.jsonl")):
                 forget_rows(path, self.trainer.step_count)
             if self.trainer.step_count == 0:
                 self.outlets.save_sheet(self.run / "fakes_init.png", sample_grid(self.trainer))
@@ -119,9 +119,7 @@ class Reporter:
 
     def _row(self, step: TrainStep) -> Row:
         trainer, steps = self.trainer, self.since_tick
-        means = {
-            name: torch.stack([getattr(s, name) for s in steps]).mean().item() for name in MEANS
-        }
+        means = {name: _mean([getattr(s, name) for s in steps]) for name in MEANS}
         penalties = [s.r1 for s in steps if s.r1 is not None]
         images = len(steps) * trainer.config.batch
         seconds = time.monotonic() - self.tick_started  # after the numbers above are there
@@ -129,7 +127,7 @@ class Reporter:
             "kimg": step.num_images / 1000,
             "step": step.step,
             **means,
-            "r1": torch.stack(penalties).mean().item() if penalties else 0.0,
+            "r1": _mean(penalties) if penalties else 0.0,
             "images_per_sec": images / seconds,
             "sec_per_kimg": 1000 * seconds / images,
             "lr": trainer.config.lr_factor(step.step),
@@ -151,8 +149,7 @@ class Reporter:
     def measure(self, is_stopping: Callable[[], bool]) -> None:
         """Measure the averaged generator, by all processes, if that is wished for.
 
-        Once `is_stopping` no more pictures are made and, unless other processes go on, the number
-        is not finite and nobody is told.
+        Once one of them `is_stopping` it makes no more pictures, and nobody is told the number.
         """
         if self.outlets.measure is None:
             return
@@ -164,27 +161,36 @@ class Reporter:
 
         found = self.outlets.measure(sample)
         row = {"kimg": self.trainer.num_images / 1000, "step": self.trainer.step_count, **found}
-        if self.ranks.is_first and not is_stopping():
+        is_cut = self.ranks.largest(is_stopping())
+        if self.ranks.is_first and not is_cut:
             append_row(self.run / f"metric-{self.outlets.metric}.jsonl", row)
             self.outlets.show_row(row)
             self.outlets.say(f"kimg {row['kimg']:<8.1f} " + _words(found))
 
-    def snapshot(self, **facts: Any) -> None:
+    def snapshot(self) -> None:
         """Write the averaged generator, under its age and as the newest, D, samples and curves.
 
-        By the first process alone. `facts` go into the model files.
+        By the first process alone.
 
         Raises:
             CheckpointError: weights are not finite.
         """
         trainer, kimg = self.trainer, f"{self.trainer.num_images // 1000:06d}"
-        facts = {"trained_kimg": trainer.num_images / 1000, **facts}
+        facts: dict[str, Any] = {"trained_kimg": trainer.num_images / 1000}
+        facts["data"] = self.outlets.data_digest
         for name in (f"generator-{kimg}.safetensors", "generator.safetensors"):
             save_generator(self.run / name, trainer.G_ema, **facts)
         save_discriminator(self.run / "discriminator.safetensors", trainer.D, **facts)
         self.outlets.save_sheet(self.run / f"fakes{kimg}.png", sample_grid(trainer))
-        self.outlets.draw_curves(self.run)
+        metrics = [read_rows(path) for path in sorted(self.run.glob("metric-*.jsonl"))]
+        self.outlets.draw_curves(self.rows, self.run / "curves.png", metrics)
         self.tick_started = time.monotonic()
+
+
+def _mean(numbers: list[Tensor]) -> float:
+    """Return the mean of those that are finite: the steps of the others were left out."""
+    values = torch.stack(numbers)
+    return values[values.isfinite()].mean().item()
 
 
 def _words(row: Row) -> str:

@@ -40,6 +40,7 @@ def transfer(G: Generator, D: Discriminator, path: Path) -> None:
     for name in (file.name.replace("generator", "discriminator"), "discriminator.safetensors"):
         beside = file.with_name(name)
         if beside != file and beside.exists():
+            log.info("%s: the discriminator's weights are taken from it.", beside)
             return _copy(load_discriminator(beside), D, beside)
     log.info("%s: no such file, so the discriminator starts afresh.", beside)
 

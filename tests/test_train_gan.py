@@ -14,12 +14,12 @@ from PIL import Image
 from tiny_models import digest, tiny_generator, tiny_trainer
 from train_gan_case import ROOT, TINY, assert_refused, invoke, make_pictures, training
 
-import train_gan
 from data.faces import describe, draw
 from engine.digest import state_digest
 from engine.record import read_record
 from engine.seeding import derive_generator
 from engine.states import load_state
+from evaluation.report import save_sheet
 from stylegan import load_generator
 from stylegan.reporting import sample_grid
 
@@ -130,7 +130,7 @@ def test_sheet_shows_the_averaged_generator(tmp_path):
     trainer = tiny_trainer(seed=3)
     with torch.no_grad():
         trainer.G.synthesis.layers[-1].bias.add_(1)  # the live one is much brighter
-    train_gan.save_sheet(tmp_path / "a.png", sample_grid(trainer))
+    save_sheet(tmp_path / "a.png", sample_grid(trainer), 8)
     z = torch.randn(64, 16, generator=derive_generator(0, "grid"))
     with torch.no_grad():
         x = tiny_generator(seed=3)(z).double().numpy()

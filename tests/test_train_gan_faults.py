@@ -164,8 +164,10 @@ def test_a_full_disk_is_one_line_and_keeps_the_last_state(data, tmp_path, monkey
 
 def test_a_state_of_another_kind_of_run_is_refused(data, tmp_path):
     states.publish_state(tmp_path, 1, {"encoder": {}})
-    result = invoke("--data", data, *TINY, "--steps", 3, "--resume", tmp_path)
-    assert_refused(result, "E-MODEL-MISMATCH", 76)
+    args = ["--data", data, *TINY, "--steps", 3, "--resume", tmp_path]
+    assert_refused(invoke(*args), "E-MODEL-MISSING", 66)  # it lacks its options
+    (tmp_path / "training_options.json").write_text("{}")
+    assert_refused(invoke(*args), "E-MODEL-MISMATCH", 76)
 
 
 @pytest.mark.parametrize(

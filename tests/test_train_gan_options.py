@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from train_gan_case import TINY, assert_refused, invoke, make_pictures, training
 
 import train_gan
@@ -261,3 +262,71 @@ def test_a_stop_does_not_wait_for_a_metric(data, tmp_path, monkeypatch):
     assert_refused(result, "E-TRAIN-STOPPED", 75)
     assert 0 < len(drawn) < 200
     assert not list(only(tmp_path).glob("metric-*")) and state_of(only(tmp_path), 3)
+
+
+# --- what a resumed run keeps ------------------------------------------------------------------
+
+
+def test_the_same_line_again(data, parent, tmp_path):
+    """With --resume auto, a scheduler may start the very same command any number of times."""
+    args = ["--transfer", parent, "--steps", 2, "--resume", "auto", "--on-bad-image", "skip"]
+    for _ in range(3):
+        training(data, tmp_path, *args)
+    assert state_of(only(tmp_path), 2)
+
+
+def test_a_new_length_is_kept(data, tmp_path):
+    training(data, tmp_path, "--steps", 2)
+    run = only(tmp_path)
+    assert invoke("--resume", run, "--steps", 3).exit_code == 0
+    stored = json.loads((run / "training_options.json").read_text())
+    assert stored["steps"] == 3 and stored["batch"] == 4
+    assert invoke("--resume", run).exit_code == 0
+    assert json.loads((run / "training_options.json").read_text()) == stored
+
+
+def test_a_run_without_its_options_is_refused(data, tmp_path):
+    training(data, tmp_path, "--steps", 2)
+    run = only(tmp_path)
+    (run / "training_options.json").write_text("{")
+    result = invoke("--resume", run, "--data", data, "--batch", 8)
+    assert_refused(result, "E-MODEL-MISSING", 66)
+    assert "training_options.json" in result.stderr
+
+
+def test_auto_takes_the_options_of_the_run(classes, tmp_path):
+    training(classes, tmp_path, "--steps", 2, "--cond", 1)
+    result = invoke("--data", classes, "--outdir", tmp_path, *TINY, "--resume", "auto", "-n")
+    shown = json.loads(result.stdout)
+    assert shown["cond"] is True and shown["c_dim"] == 3 and shown["steps"] == 2
+
+
+def test_a_skipped_step_does_not_spoil_the_means_of_its_tick(data, tmp_path, monkeypatch):
+    from stylegan import training as module
+
+    honest, calls = module.generator_loss, []
+
+    def sometimes(logits):
+        calls.append(0)
+        return honest(logits) * (float("inf") if len(calls) == 2 else 1)
+
+    monkeypatch.setattr(module, "generator_loss", sometimes)
+    training(data, tmp_path, "--steps", 4, "--tick", 0.016)
+    row = json.loads((only(tmp_path) / "stats.jsonl").read_text())
+    assert row["skipped_steps"] == 1
+    assert all(np.isfinite(value) for value in row.values())
+
+
+def test_bad_pictures_are_remembered(tmp_path):
+    (tmp_path / "set").mkdir()
+    for index in range(8):
+        pixels = np.full((16, 16, 3), 30 * index, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "set" / f"{index}.png")
+    (tmp_path / "set" / "3.png").write_bytes(b"no picture")
+    more = ["--on-bad-image", "skip", "--bad-budget", 0.2, "--tick", 0.004]
+    training(tmp_path / "set", tmp_path / "runs", "--steps", 2, *more)
+    run = only(tmp_path / "runs")
+    assert load_state(run / "state-000000002")["bad_pictures"] == [3]
+    assert invoke("--resume", run, "--steps", 3).exit_code == 0
+    rows = [json.loads(line) for line in (run / "stats.jsonl").open()]
+    assert rows[-1]["bad_images"] == 1

@@ -1,13 +1,15 @@
 """Which run a start goes on with."""
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
 import torch
 
-from engine.record import RunRecord
+from engine.record import RunRecord, launch
 from engine.resume import begun_run, named_run, state_to_resume
-from engine.states import StateError, publish_state
+from engine.states import StateError, publish_state, state_folder
 
 
 @pytest.fixture
@@ -59,3 +61,25 @@ def test_the_state_to_resume(outdir):
     for resume in (None, Path("auto"), run):
         assert state_to_resume(run, resume) == run / "state-000000004"
     assert state_to_resume(run, run / "state-000000002") == run / "state-000000002"
+
+
+def test_a_restart_of_a_run_that_went_back_goes_on_with_its_newest_state(outdir, monkeypatch):
+    """The state that the command line names may be gone by then."""
+    run = outdir / "00000-t-faces"
+    for step in (2, 4):
+        publish_state(run, step, {"a": torch.ones(1)})
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "mine")
+    RunRecord(run).start(2)
+    for count, step in (("0", 2), ("1", 4)):
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", count)
+        assert state_to_resume(run, run / "state-000000002") == state_folder(run, step)
+
+
+def test_launches_without_a_name_are_told_apart(monkeypatch):
+    for name, expected in ((None, None), ("job7", "job7")):
+        monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+        if name:
+            monkeypatch.setenv("TORCHELASTIC_RUN_ID", name)
+        assert launch() == expected
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    assert launch() == f"{socket.gethostname()}:{os.getppid()}"
