@@ -150,7 +150,7 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is not None and not self.is_told:
+        if error is not None and self.is_begun and not self.is_told:
             self._note_failure(error)
         self.resources.__exit__(kind, error, traceback)
 
