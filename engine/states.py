@@ -20,7 +20,7 @@ from engine.digest import state_digest, tensors
 from engine.disk import is_full, require_room
 from engine.failpoints import hit
 from engine.files import atomic_file, sync
-from engine.manifest import MANIFEST, StateError, check_manifest, write_manifest
+from engine.manifest import StateError, check_manifest, write_manifest
 
 _log = logging.getLogger(__name__)
 STATE, LATEST = "state.pt", "LATEST"
@@ -207,7 +207,7 @@ def resolve_state(where: Path) -> Path:
             by a newer version (E-VERSION).
     """
     where = Path(where)
-    if step_of(where) >= 0 or (where / MANIFEST).exists():
+    if step_of(where) >= 0:
         check_manifest(where)
         return where
     found = _newest_whole(where)
