@@ -1,12 +1,25 @@
-"""What RUN.json says of a training that ended because another of its processes did."""
+"""When RUN.json says that a training goes on, and what it says if a process of it is gone."""
 
 import pytest
 
-from engine.ranks import ALONE, RankError
+from engine.ranks import ALONE, RankError, Ranks
 from engine.record import read_record
 from engine.session import Session
 
 LOST = RankError("rank 0: another process is gone (x). Read what it said.", "E-TRAIN-LOST")
+
+
+def test_the_run_is_said_to_go_on_when_all_hear_signals(tmp_path):
+    said = []
+
+    class Meeting(Ranks):
+        def largest(self, value):
+            said.append(read_record(tmp_path).get("status"))
+            return value
+
+    with Session(tmp_path, Meeting()) as session:
+        session.begin(3)
+    assert said == [None, "running"]
 
 
 def ended_by(error, run, said=()):
