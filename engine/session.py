@@ -82,7 +82,6 @@ class Session:
     def begin(self, step: int) -> None:
         """Say that the run goes on from `step`, that of the state it resumes if it is not 0."""
         self.step, self.record.last_good = step, step or None
-        self.ranks.largest(0)  # who reads the record may send a signal: all are ready to hear it
         if self.ranks.is_first:
             forget_later_states(self.run, step)
             self.record.start(step, self.record.last_good)
