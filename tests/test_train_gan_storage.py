@@ -62,8 +62,8 @@ def test_the_newest_state_is_damaged(data, run, straight, damage):
     is_whole = damage in (empty_hint, hint_to_nothing)
     assert digests(result) == straight[4 if is_whole else 3 :]
     warnings = [line for line in result.stderr.splitlines() if line.startswith("warning:")]
-    named = [all(f"state-00000000{k}" in line for k in (3, 4)) for line in warnings]
-    assert named == [] if is_whole else named == [True]
+    assert (not warnings) == is_whole
+    assert all(f"state-00000000{k}" in line for line in warnings for k in (3, 4))
 
 
 def test_all_states_are_damaged(run):
