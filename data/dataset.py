@@ -26,6 +26,33 @@ __all__ = ["DatasetError", "ImageDataset", "PictureError", "find_bad"]
 MAX_CACHE_BYTES = 512 * 2**20
 
 
+class _Cache:
+    """Pictures once decoded, in one block: thousands of small ones would leave memory in shreds.
+
+    Threads may fill it together: what is there is marked after it has been written.
+    """
+
+    def __init__(self, num: int, side: int) -> None:
+        self._arguments = num, side
+        size = num if num * 3 * side**2 <= MAX_CACHE_BYTES else 0
+        self._pictures = np.empty((size, 3, side, side), np.uint8)  # pages come as they are filled
+        self._is_there = np.zeros(size, bool)
+
+    def __reduce__(self) -> tuple[type[_Cache], tuple[int, int]]:
+        return _Cache, self._arguments  # a copy of another process starts empty
+
+    def get(self, index: int) -> NDArray[np.uint8] | None:
+        """Return a copy of a picture, if it is there."""
+        is_there = index < len(self._is_there) and self._is_there[index]
+        return self._pictures[index].copy() if is_there else None
+
+    def put(self, index: int, picture: NDArray[np.uint8]) -> None:
+        """Keep a picture, unless the set is too large."""
+        if index < len(self._is_there):
+            self._pictures[index] = picture
+            self._is_there[index] = True
+
+
 class ImageDataset:
     """Square pictures of one size in a zip (StyleGAN's layout) or a folder.
 
@@ -54,7 +81,7 @@ class ImageDataset:
         self.skip_bad = skip_bad
         self.labels = read_labels(self._source)
         self.resolution = self._first_side()
-        self._cache: dict[int, NDArray[np.uint8]] = {}
+        self._cache = _Cache(len(self), self.resolution)
 
     def _first_side(self) -> int:
         for name in self.names[:-1]:
@@ -80,12 +107,8 @@ class ImageDataset:
         image = self._cache.get(index)
         if image is None:
             image = _decode(self._source, self.names[index], self.resolution)
-            if image.nbytes * len(self) <= MAX_CACHE_BYTES:
-                self._cache[index] = image
-        return image.copy()
-
-    def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_cache": {}}
+            self._cache.put(index, image)
+        return image
 
     def pictures(self, indices: Iterable[int]) -> Iterator[NDArray[np.uint8]]:
         """Yield the pictures of `indices`, with `skip_bad` those of them that can be used.
