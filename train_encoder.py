@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from encoder import Encoder
-    from encoder.training import EncoderTrainer, HeldOut
+    from encoder.training import EncoderTrainer, HeldOut, Pairs
+    from engine.session import Session
     from inversion.latent import LatentPrior
     from stylegan import Generator
 
 NUM_HELD_OUT = 2000
-KEPT_STATES = 2  # if the newest is damaged, the other serves
+STATISTICS = "stats.jsonl"
 INPUT_SIZE = 32  # side of the network's input; half of the training pairs have it
 
 
@@ -58,8 +59,10 @@ def main(**options: Any) -> None:
 
     from custom_ops.allocator import keep_freed_memory
     from encoder import Encoder, EncoderConfig
-    from encoder.training import EncoderTrainer, EncoderTrainingConfig, train
+    from encoder.training import EncoderTrainer, EncoderTrainingConfig
     from engine.files import file_sha256
+    from engine.ranks import ALONE
+    from engine.session import Session
     from inversion.latent import LatentPrior
     from stylegan import load_generator
     from stylegan.generator import native_precision
@@ -75,15 +78,36 @@ def main(**options: Any) -> None:
     recipe = EncoderTrainingConfig(options["steps"], lr=options["lr"], precision=precision)
     trainer = EncoderTrainer(Encoder(config), recipe)
     run = open_run(options, trainer)
-    runtime.setup_logging(run / "log.txt")
-    reporter = Reporter(run, trainer, renderer, options["eval_every"])
-    try:
-        for step, loss in train(
-            trainer, lambda step: renderer.training_pairs(step, options["batch"])
-        ):
-            reporter.observe(step, loss)
-    finally:
-        reporter.snapshot()
+    with Session(run, ALONE, versions=runtime.versions()) as session:
+        runtime.setup_logging(run / "log.txt")
+        reporter = Reporter(run, trainer, renderer, options["eval_every"])
+        learn(session, reporter, lambda step: renderer.training_pairs(step, options["batch"]))
+
+
+def learn(session: Session, reporter: Reporter, pairs: Pairs) -> None:
+    """Train to the end, or until a signal asks to stop; save and report on the way."""
+    from encoder.training import train
+
+    trainer = reporter.trainer
+    session.begin(trainer.step_count)
+    reporter.begin()
+    for step, loss in train(trainer, pairs):
+        is_due = reporter.observe(step, loss)
+        wish = session.after_step(step)
+        if wish.stop:
+            session.save(trainer.state_dict(), is_final=True)
+            session.tell_stop(wish.stop)
+        if is_due or wish.stop:
+            with session.snapshot_disk.survived(f"snapshot of step {step}"):
+                reporter.snapshot()
+        if wish.stop:
+            session.leave(wish.stop)
+        if is_due or wish.save:
+            session.save(trainer.state_dict())
+    reporter.snapshot()
+    if session.record.last_good != trainer.step_count:
+        session.save(trainer.state_dict(), is_final=True)
+    session.finish()
 
 
 class Renderer:
@@ -164,7 +188,7 @@ def open_run(options: dict[str, Any], trainer: EncoderTrainer) -> Path:
 
 
 class Reporter:
-    """Measure the encoder on held-out renders; write figures, the curve, weights and states."""
+    """Measure the encoder on held-out renders; write figures, the curve and weights."""
 
     def __init__(self, run: Path, trainer: EncoderTrainer, renderer: Renderer, every: int) -> None:
         self.run, self.trainer, self.renderer, self.every = run, trainer, renderer, every
@@ -172,14 +196,19 @@ class Reporter:
         self.losses: list[Tensor] = []
         self.started = time.monotonic()
 
-    def observe(self, step: int, loss: Tensor) -> None:
-        """Take note of one step; every `every` steps measure and write a snapshot."""
+    def begin(self) -> None:
+        """Take up the figures of a run that is resumed."""
+        from engine.rows import forget_rows
+
+        forget_rows(self.run / STATISTICS, self.trainer.step_count)
+
+    def observe(self, step: int, loss: Tensor) -> bool:
+        """Take note of one step; return whether a snapshot is due."""
         self.losses.append(loss)
-        if step % self.every == 0:
-            self.snapshot()
+        return step % self.every == 0 or step == self.trainer.config.total_steps
 
     def snapshot(self) -> None:
-        """Measure on the held-out renders and write everything."""
+        """Measure on the held-out renders and write everything, if there is news."""
         if not self.losses:
             return
         import torch
@@ -194,26 +223,24 @@ class Reporter:
         self.losses.clear()
 
     def _write_statistics(self, result: HeldOut, loss: float) -> None:
+        from engine.rows import append_row, read_rows
+
         step = self.trainer.step_count
         stats = {"step": step, "train_mse_v": loss, **dataclasses.asdict(result)}
-        with open(self.run / "stats.jsonl", "a") as file:
-            file.write(json.dumps(stats) + "\n")
+        append_row(self.run / STATISTICS, stats)
         elapsed = str(timedelta(seconds=round(time.monotonic() - self.started)))
         click.echo(
             f"step {step:<7d} time {elapsed:<9} train mse_v {loss:.4f}   held-out "
             + "  ".join(f"{name} {value:.4f}" for name, value in dataclasses.asdict(result).items())
         )
-        lines = (self.run / "stats.jsonl").read_text().splitlines()
-        draw_curve(self.run / "curve.png", [json.loads(line) for line in lines])
+        draw_curve(self.run / "curve.png", read_rows(self.run / STATISTICS))
 
     def _write_weights(self, result: HeldOut) -> None:
         from encoder.model import save_encoder
-        from engine.states import publish_state
 
         encoder: Encoder = self.trainer.encoder
         facts = {"trained_steps": self.trainer.step_count, **dataclasses.asdict(result)}
         save_encoder(self.run / "encoder.safetensors", encoder, **facts)
-        publish_state(self.run, self.trainer.step_count, self.trainer.state_dict(), KEPT_STATES)
 
 
 def draw_curve(path: Path, rows: list[dict[str, float]]) -> None:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from encoder.model import Encoder
-from engine.interrupts import interrupts_held
 from stylegan.checkpoint import CheckpointError
 from stylegan.config import ConfigError
 
@@ -62,7 +61,6 @@ class EncoderTrainer:
         )
         self.step_count = 0
 
-    @interrupts_held()
     def step(self, y: Tensor, v: Tensor) -> Tensor:
         """Descend on `E |encoder(y) - v|^2` and return the loss, per element."""
         self.encoder.train()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -12,7 +13,10 @@ from tiny_models import digest, small_resnet, tiny_generator
 
 import train_encoder
 from encoder import load_encoder
+from encoder.training import EncoderTrainer
 from engine.files import file_sha256
+from engine.lock import run_lock
+from engine.record import read_record
 from engine.states import load_state
 from inversion.latent import LatentPrior
 from stylegan import load_generator
@@ -78,6 +82,7 @@ def test_run_folder(run):
     assert folder.name == "00000-encoder-batch4"
     assert sorted(os.listdir(folder)) == [
         "LATEST",
+        "RUN.json",
         "curve.png",
         "encoder.safetensors",
         "log.txt",
@@ -191,25 +196,36 @@ def test_pairs_depend_on_seed_and_step_alone(renderer):
 # --- resuming ----------------------------------------------------------------------------------
 
 
-def interrupted(generator_path, outdir, monkeypatch, at, *more):
-    """Train, pressing Ctrl-C after `at` steps."""
-    honest = train_encoder.Reporter.observe
+ENDINGS = [
+    (signal.SIGINT, 130, "interrupted"),
+    (signal.SIGTERM, 75, "error[E-TRAIN-STOPPED]: "),
+]
 
-    def observe(self, step, loss):
-        honest(self, step, loss)
-        if step == at:
-            raise KeyboardInterrupt
+
+def stopped(generator_path, outdir, monkeypatch, at, ending, *more):
+    """Train, with a signal in the midst of a step."""
+    number, exit_code, said = ending
+    honest = EncoderTrainer.step
+
+    def step(self, y, v):
+        if self.step_count == at - 1:
+            self.optimizer.register_step_post_hook(lambda *_: signal.raise_signal(number))
+        return honest(self, y, v)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_encoder.Reporter, "observe", observe)
+        patch.setattr(EncoderTrainer, "step", step)
         result = invoke("--generator", generator_path, "--outdir", outdir, *more)
-    assert result.exit_code == 130 and result.stderr.endswith("interrupted\n")
+    assert result.exit_code == exit_code and result.stderr.splitlines()[-1].startswith(said)
+    [run] = outdir.iterdir()
+    record = read_record(run)
+    assert (record["status"], record["step"], record["last_good"]) == ("preempted", at, at)
 
 
-def test_resuming_is_bit_exact(generator_path, tmp_path, monkeypatch):
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_resuming_is_bit_exact(generator_path, tmp_path, monkeypatch, ending):
     more = ["--steps", 3, "--eval-every", 3, "--seed", 5]
     training(generator_path, tmp_path / "straight", *more)
-    interrupted(generator_path, tmp_path / "parts", monkeypatch, 2, *more)
+    stopped(generator_path, tmp_path / "parts", monkeypatch, 2, ending, *more)
     [straight], [parts] = (tmp_path / "straight").iterdir(), (tmp_path / "parts").iterdir()
     assert [row["step"] for row in rows_of(parts)] == [2]
     training(generator_path, tmp_path / "parts", *more, "--resume", parts)
@@ -220,6 +236,13 @@ def test_resuming_is_bit_exact(generator_path, tmp_path, monkeypatch):
     assert {k: again[k] for k in FIGURES - {"train_mse_v"}} == {
         k: last[k] for k in FIGURES - {"train_mse_v"}
     }
+
+
+def test_a_second_training_in_the_folder_is_refused(run, generator_path):
+    folder, _ = run
+    with run_lock(folder):
+        result = invoke("--generator", generator_path, "--steps", 5, "--resume", folder)
+    assert_refused(result, "E-OUT-LOCKED", 73)
 
 
 def test_resuming_something_else_is_refused(run, generator_path, tmp_path):

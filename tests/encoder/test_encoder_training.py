@@ -2,8 +2,6 @@
 
 import copy
 import math
-import os
-import signal
 
 import numpy as np
 import pytest
@@ -220,15 +218,3 @@ def test_the_state_of_another_generator_is_refused(states):
         with pytest.raises(CheckpointError, match="of another generator") as caught:
             tiny_trainer().load_state_dict(state)
         assert caught.value.code == "E-MODEL-MISMATCH"
-
-
-def test_an_interrupt_waits_for_the_end_of_the_step():
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    trainer = tiny_trainer()
-    trainer.optimizer.register_step_post_hook(lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            trainer.step(*pairs(0))
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert digest(trainer.state_dict()) == digest(advance(tiny_trainer(), 0, 1).state_dict())
