@@ -52,7 +52,7 @@ INPUT_SIZE = 32  # side of the network's input; half of the training pairs have 
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--fp32", type=bool, help="No 16-bit arithmetic [where the CPU has no bfloat16].")
-@click.option("--resume", type=runtime.UserPath(), help="Run folder to continue.")
+@click.option("--resume", type=runtime.UserPath(), help="Run or state to go on from.")
 def main(**options: Any) -> None:
     """Train a ResNet-50 to guess the latent of a small grey picture."""
     import torch
@@ -174,17 +174,17 @@ class Renderer:
 
 
 def open_run(options: dict[str, Any], trainer: EncoderTrainer) -> Path:
-    """Return a new run folder, or the one to resume with its newest state loaded."""
-    run: Path | None = options["resume"]
-    if run is None:
+    """Return a new run folder, or the one to resume with a state of it loaded."""
+    if options["resume"] is None:
         run = runtime.run_folder(options["outdir"], f"encoder-batch{options['batch']}")
         text = json.dumps(options, indent=1, default=str)
         (run / "training_options.json").write_text(text + "\n")
         return run
     from engine.states import load_state, resolve_state
 
-    trainer.load_state_dict(load_state(resolve_state(run)))
-    return run
+    state = resolve_state(options["resume"])
+    trainer.load_state_dict(load_state(state))
+    return state.resolve().parent
 
 
 class Reporter:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -17,6 +18,7 @@ from encoder.training import EncoderTrainer
 from engine.files import file_sha256
 from engine.lock import run_lock
 from engine.record import read_record
+from engine.session import Session, Wish
 from engine.states import load_state
 from inversion.latent import LatentPrior
 from stylegan import load_generator
@@ -196,6 +198,7 @@ def test_pairs_depend_on_seed_and_step_alone(renderer):
 # --- resuming ----------------------------------------------------------------------------------
 
 
+SAVE = Wish(save=True, stop=0)
 ENDINGS = [
     (signal.SIGINT, 130, "interrupted"),
     (signal.SIGTERM, 75, "error[E-TRAIN-STOPPED]: "),
@@ -236,6 +239,20 @@ def test_resuming_is_bit_exact(generator_path, tmp_path, monkeypatch, ending):
     assert {k: again[k] for k in FIGURES - {"train_mse_v"}} == {
         k: last[k] for k in FIGURES - {"train_mse_v"}
     }
+
+
+def test_going_back_to_a_state(run, generator_path, tmp_path):
+    """Its figures go back as well, and states between two looks change nothing."""
+    folder = shutil.copytree(run[0], tmp_path / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Session, "after_step", lambda self, step: setattr(self, "step", step) or SAVE)
+        more = ["--steps", 3, "--eval-every", 2, "--resume", folder / "state-000000002"]
+        result = invoke("--generator", generator_path, "--batch", 4, *more)
+    assert result.exit_code == 0, result.output
+    assert [row["step"] for row in rows_of(folder)] == [2, 3]
+    states = [load_state(p / "state-000000003") for p in (folder, run[0])]
+    assert digest(states[0]) == digest(states[1])
+    assert sorted(os.listdir(folder)) == sorted(os.listdir(run[0]))
 
 
 def test_a_second_training_in_the_folder_is_refused(run, generator_path):
