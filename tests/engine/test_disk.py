@@ -4,9 +4,13 @@ import errno
 import os
 
 import pytest
+from fault_case import set_fault
 
 from engine.disk import FullDisk, is_full, require_room
 from engine.manifest import StateError
+from engine.ranks import ALONE
+from engine.record import read_record
+from engine.session import Session
 
 
 def full(number=errno.ENOSPC):
@@ -51,3 +55,21 @@ def test_the_third_failure_in_a_row_ends_the_run(caplog):
 def test_other_errors_pass(error):
     with pytest.raises(type(error)), FullDisk().survived("x"):
         raise error
+
+
+def test_a_session_says_why_states_are_missing_and_insists_on_the_last(tmp_path, monkeypatch):
+    set_fault(monkeypatch, "ckpt.before_write@1..5=enospc")  # every state is tried twice
+    with pytest.raises(StateError, match="No space left"), Session(tmp_path, ALONE) as session:
+        session.begin(0)
+        session.after_step(1)
+        assert session.save({}) is None
+        found = read_record(tmp_path)
+        assert (found["status"], found["last_good"]) == ("running", None)
+        assert "state of step 1: not written" in found["reason"]
+        session.after_step(2)
+        session.save({}, is_final=True)
+    assert read_record(tmp_path)["status"] == "failed"
+    with Session(tmp_path, ALONE) as session:
+        session.begin(0)
+        assert session.save({}) is not None  # the second try
+        assert read_record(tmp_path)["reason"] == ""
