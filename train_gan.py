@@ -35,8 +35,7 @@ OPTIONS = "training_options.json"
 BY_CFG = "[by --cfg]"
 option = functools.partial(click.option, show_default=True)
 ANY, POSITIVE = click.FloatRange(0), click.FloatRange(0, min_open=True)
-SHARE = click.FloatRange(0, 1)
-COUNT = click.IntRange(1)
+SHARE, COUNT = click.FloatRange(0, 1), click.IntRange(1)
 
 
 @click.command(cls=runtime.Verb, epilog="Options have the names that StyleGAN users know.")
@@ -244,6 +243,7 @@ def make_outlets(
     session: Session, options: dict[str, Any], digest: str, loader: Loader, trainer: Trainer
 ) -> Outlets:
     """Return where the reports of a training go."""
+    from engine.disk import is_full
     from engine.rows import append_line
     from evaluation.curves import draw_curves
     from evaluation.report import save_sheet
@@ -254,8 +254,12 @@ def make_outlets(
     board = writer(run, trainer.step_count) if ranks.is_first else Board(None)
 
     def say(line: str) -> None:
-        click.echo(line)
         append_line(run / "log.txt", line)
+        try:
+            click.echo(line)
+        except OSError as error:
+            if not is_full(error):
+                raise
 
     def extra() -> dict[str, float]:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

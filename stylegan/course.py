@@ -27,7 +27,7 @@ class Course:
         facts: Callable[[], dict[str, Any]],
     ) -> None:
         self.trainer, self.session, self.reporter, self.facts = trainer, session, reporter, facts
-        self.shown_at = -1
+        self.measured_at = self.shown_at = -1
 
     def run(self, stream: Generator[Any]) -> None:
         """Train to the end, or until a signal asks to stop; report and save on the way.
@@ -47,8 +47,9 @@ class Course:
                 self._after(step)
         if self.session.record.last_good != self.trainer.step_count:
             self._save(is_final=True)
-        if self.shown_at != self.trainer.step_count:
+        if self.measured_at != self.trainer.step_count:
             self._measure()
+        if self.shown_at != self.trainer.step_count:
             self._show()
         self.session.finish()
 
@@ -78,6 +79,7 @@ class Course:
             return self.session.stop.requested is not None
 
         self.reporter.measure(is_stopping)
+        self.measured_at = self.trainer.step_count
 
     def _show(self) -> None:
         if self.session.ranks.is_first:
