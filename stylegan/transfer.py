@@ -37,10 +37,12 @@ def transfer(G: Generator, D: Discriminator, path: Path) -> None:
     """
     file = path / "generator.safetensors" if path.is_dir() else path
     _copy(load_generator(file), G, file)
-    for name in (file.name.replace("generator", "discriminator"), "discriminator.safetensors"):
+    partner = file.name.replace("generator", "discriminator")
+    for name in (partner, "discriminator.safetensors"):
         beside = file.with_name(name)
         if beside != file and beside.exists():
-            log.info("%s: the discriminator's weights are taken from it.", beside)
+            if name != partner:
+                log.info("%s: the discriminator, which may be of another age, is this one.", beside)
             return _copy(load_discriminator(beside), D, beside)
     log.info("%s: no such file, so the discriminator starts afresh.", beside)
 

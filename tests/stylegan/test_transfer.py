@@ -154,3 +154,12 @@ def test_frozen_layers_are_the_first_and_stay_as_they_are(num):
 def test_more_layers_than_there_are(num):
     with pytest.raises(ConfigError, match=f"--freezed of {num} layers: .* has 7"):
         freeze_discriminator(tiny_discriminator(), num)
+
+
+def test_a_numbered_generator_with_the_newest_discriminator_is_noted(tmp_path, caplog):
+    caplog.set_level("INFO")
+    save_generator(tmp_path / "generator-000012.safetensors", tiny_generator(5))
+    save_discriminator(tmp_path / "discriminator.safetensors", tiny_discriminator(6))
+    transfer(tiny_generator(), tiny_discriminator(), tmp_path / "generator-000012.safetensors")
+    [message] = caplog.messages
+    assert str(tmp_path / "discriminator.safetensors") in message and "another age" in message
