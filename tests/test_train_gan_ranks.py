@@ -1,6 +1,5 @@
 """train_gan.py under torchrun: killed, stopped and resumed, it ends as if nothing had been."""
 
-import os
 import signal
 import time
 
@@ -86,10 +85,8 @@ def test_the_watch_on_hangs_is_faster_than_the_processes_patience():
 
 def stop(launch, outdir, number=signal.SIGTERM, everybody=False):
     """Ask torchrun to stop; return the step at which that was, and the seconds that it took."""
-    below = launch.descendants() if everybody else []
     asked = time.monotonic()
-    for pid in (launch.process.pid, *below):
-        os.kill(pid, number)
+    launch.signal_all(number, but=() if everybody else launch.descendants())
     wait_for(lambda: status_of(outdir) == "preempted")
     seconds = time.monotonic() - asked
     assert seconds < 5

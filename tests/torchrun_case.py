@@ -23,17 +23,28 @@ DIGEST = re.compile(r"^state digest: (\w{64})$", re.MULTILINE)
 
 
 class Launch:
-    """A torchrun and the processes it starts; what they print goes into files."""
+    """A torchrun and the processes it starts; what they print goes into files.
 
-    def __init__(self, command, logs, env):
+    No process of it outlives a `with` block.
+    """
+
+    def __init__(self, command, logs, env, cwd=None):
         logs.mkdir(parents=True, exist_ok=True)
         number = len(list(logs.iterdir()))
         self.paths = [logs / f"{number}-{name}" for name in ("stdout", "stderr")]
         env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **env}
-        with open(self.paths[0], "wb") as stdout, open(self.paths[1], "wb") as stderr:
-            command = [str(word) for word in command]
-            self.process = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=env)
+        words = list(map(str, command))
         self.started = time.monotonic()
+        with open(self.paths[0], "wb") as out, open(self.paths[1], "wb") as errors:
+            self.process = subprocess.Popen(words, stdout=out, stderr=errors, env=env, cwd=cwd)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.signal_all(signal.SIGKILL)
+        self.process.wait()
 
     @property
     def printed(self):
@@ -57,8 +68,13 @@ class Launch:
         return code
 
     def descendants(self):
-        """Return the process ids below torchrun."""
+        """Return the process ids below the first."""
         return _descendants(self.process.pid)
+
+    def signal_all(self, number, but=()):
+        for pid in {self.process.pid, *self.descendants()} - set(but):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 def _descendants(pid):
@@ -76,20 +92,10 @@ def is_alive(pid):
         return False
 
 
-@contextlib.contextmanager
-def launched(data, outdir, *args, launcher=TWO_HERE, prefix=(), torchrun=TORCHRUN, **env):
-    """Start a training; none of its processes outlives the block."""
+def launched(data, outdir, *args, launcher=TWO_HERE, prefix=(), **env):
+    """Start a training."""
     verb = ["--", ROOT / "train_gan.py", "--data", data, "--outdir", outdir, *args]
-    command = [*prefix, *torchrun, *launcher, *verb]
-    launch = Launch(command, Path(f"{outdir}.logs"), env)
-    try:
-        yield launch
-    finally:
-        left = [launch.process.pid, *launch.descendants()]
-        for pid in left if launch.process.poll() is None else []:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        launch.process.wait()
+    return Launch([*prefix, *TORCHRUN, *launcher, *verb], Path(f"{outdir}.logs"), env)
 
 
 def train(data, outdir, *args, returns=0, **how):
