@@ -123,7 +123,7 @@ def joined(
         dist.init_process_group(
             backend, store=store, rank=ranks.rank, world_size=ranks.size, timeout=patience
         )
-    except (dist.DistError, ValueError, socket.gaierror) as error:
+    except (RuntimeError, ValueError, socket.gaierror) as error:
         what = f"rank {ranks.rank}: cannot join the other processes ({error})"
         hint = "On one machine, start with torchrun --standalone; else see docs/cluster.md."
         raise RankError(f"{what}. {hint}") from error

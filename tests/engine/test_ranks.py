@@ -43,10 +43,15 @@ def test_three_processes_together():
     assert found == [[*shared, rank == 0] for rank in range(3)]
 
 
+def be(monkeypatch, rank, size, port):
+    """Let this process be one that torchrun started."""
+    names = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    for name, value in zip(names, (rank, size, "127.0.0.1", port), strict=True):
+        monkeypatch.setenv(name, str(value))
+
+
 def test_nobody_there(monkeypatch):
-    addresses = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    for name, value in {"RANK": "1", "WORLD_SIZE": "2", **addresses}.items():
-        monkeypatch.setenv(name, value)
+    be(monkeypatch, 1, 2, free_port())
     with pytest.raises(RankError, match=r"rank 1: cannot join .*torchrun --standalone") as caught:
         with joined(timeout=timedelta(seconds=1)):
             pass
@@ -62,11 +67,19 @@ def test_an_unknown_host():
 
 def test_a_port_in_use(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as other:
-        addresses = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(other.getsockname()[1])}
-        for name, value in {"RANK": "0", "WORLD_SIZE": "2", **addresses}.items():
-            monkeypatch.setenv(name, value)
+        be(monkeypatch, 0, 2, other.getsockname()[1])
         with pytest.raises(RankError, match=r"address already in use\)\. On one"), joined():
             pass
+
+
+def test_a_network_that_lets_nobody_through(monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("Gloo connectFullMesh failed")
+
+    be(monkeypatch, 0, 1, free_port())
+    monkeypatch.setattr(torch.distributed, "init_process_group", fail)
+    with pytest.raises(RankError, match=r"rank 0: cannot join .*FullMesh"), joined():
+        pass
 
 
 def test_nodes_agree_on_whether_this_is_a_restart():
