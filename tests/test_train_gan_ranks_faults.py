@@ -118,6 +118,18 @@ def test_a_process_that_hangs(data, tmp_path):
     assert re.search(r"exitcode +: 75 ", launch.complaints)
 
 
+def test_a_torchrun_that_is_killed_leaves_a_training_that_goes_on(data, undisturbed, tmp_path):
+    outdir = tmp_path / "runs"
+    with launched(data, outdir, *RECIPE, *AUGMENTED) as launch:
+        wait_for_state(launch, outdir)
+        left = launch.descendants()
+        launch.process.kill()
+        launch.process.wait()
+        wait_for(lambda: not any(map(is_alive, left)), 60)
+    assert launch.digests == undisturbed[0].digests
+    assert status_of(outdir) == "done" and launch.errors == []
+
+
 # --- killed while a state is published -----------------------------------------------------------
 
 
