@@ -38,7 +38,7 @@ slow = pytest.mark.slow
 
 @pytest.mark.parametrize(
     "point",
-    [p if p in ("mid_write", "mid_prune") else pytest.param(p, marks=slow) for p in POINTS],
+    [p if p == "mid_write" else pytest.param(p, marks=slow) for p in POINTS],
 )
 def test_killed_while_saving(data, tmp_path, straight, start, point):
     process = start("--steps", TOTAL, fault=f"ckpt.{point}@2=kill")
