@@ -2,76 +2,68 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from data.faces.colour import RGB
 from data.faces.curves import Path, ribbon, taper
+from data.faces.pose import Pose
 
-_PIVOT_Y = 0.60  # the head turns and grows about this point of the picture
 _MIN_SIDE = 384  # small pictures are drawn at least this large: thin lines keep their weight
+_SOFT = 8  # soft shapes are drawn this many times smaller, then blurred and enlarged
+Box = tuple[int, int, int, int]
 
 
 class Canvas:
-    """A square RGB picture addressed in picture units: x in [-0.5, 0.5], y in [0, 1] downwards."""
+    """A square RGB picture addressed in picture units: x in [-0.5, 0.5], y in [0, 1] downwards.
 
-    def __init__(self, size: int, colour: RGB) -> None:
+    Paths are given on the upright head that looks straight ahead; `pose` says how they are seen.
+    """
+
+    def __init__(self, size: int, colour: RGB, ink: float = 1.0) -> None:
         self.factor = max(3, -(-_MIN_SIDE // size))
         self.side = size * self.factor
-        self.image = Image.new("RGB", (self.side, self.side), colour)
-        self._pen = ImageDraw.Draw(self.image)
-        self.pose()
+        self.ink = ink  # all lines are this many times their width
+        self.pose = Pose()
+        self._corner = np.array([0, 0])  # of `image` on the whole picture, in pixels
+        self._set_image(Image.new("RGB", (self.side, self.side), colour))
 
-    def pose(self, scale: float = 1.0, tilt: float = 0.0, dx: float = 0.0, dy: float = 0.0) -> None:
-        """Place what is drawn from now on; `tilt` in degrees, `dx` and `dy` in picture units."""
-        cos, sin = math.cos(math.radians(tilt)) * scale, math.sin(math.radians(tilt)) * scale
-        self._matrix = np.array([[cos, sin], [-sin, cos]]) * self.side
-        pivot = np.array([0.0, _PIVOT_Y])
-        self._origin = (pivot + np.array([0.5 + dx, dy])) * self.side - pivot @ self._matrix
+    def _set_image(self, image: Image.Image) -> None:
+        self.image, self._pen = image, ImageDraw.Draw(image)
 
-    def _pixels(self, path: Path) -> list[int]:
-        return np.floor(path @ self._matrix + self._origin + 0.5).astype(int).ravel().tolist()
+    def _pixels(self, placed: Path) -> list[int]:
+        points = (placed + np.array([0.5, 0.0])) * self.side - self._corner
+        return np.floor(points + 0.5).astype(int).ravel().tolist()
 
-    def _box(self, pixels: Sequence[int]) -> tuple[int, int, int, int]:
-        xs, ys = pixels[0::2], pixels[1::2]
+    def _box(self, pixels: Sequence[int]) -> Box:
+        (width, height), xs, ys = self.image.size, pixels[0::2], pixels[1::2]
         left, top = max(min(xs), 0), max(min(ys), 0)
-        return (
-            left,
-            top,
-            max(min(max(xs) + 1, self.side), left),
-            max(min(max(ys) + 1, self.side), top),
-        )
+        return left, top, max(min(max(xs) + 1, width), left), max(min(max(ys) + 1, height), top)
 
     def fill(self, path: Path, colour: RGB, opacity: float = 1.0) -> None:
         """Fill a closed path with one colour."""
-        pixels = self._pixels(path)
+        self._fill(self._pixels(self.pose.place(path)), colour, opacity)
+
+    def _fill(self, pixels: list[int], colour: RGB, opacity: float) -> None:
         if opacity >= 1:
             self._pen.polygon(pixels, fill=colour)
             return
         box = self._box(pixels)
         if box[0] < box[2] and box[1] < box[3]:
-            self.image.paste(colour, box, self._mask(pixels, box, "L", round(255 * opacity)))
+            self.image.paste(colour, box, _mask(pixels, box, "L", round(255 * opacity)))
 
     def gradient(self, path: Path, colours: Sequence[RGB]) -> None:
         """Fill a closed path with colours running from its top to its bottom."""
-        pixels = self._pixels(path)
+        pixels = self._pixels(self.pose.place(path))
         box = self._box(pixels)
         width, height = box[2] - box[0], box[3] - box[1]
         if width and height:
             shading = vertical_gradient(colours, width, height)
-            self.image.paste(shading, box, self._mask(pixels, box, "1", 1))
-
-    @staticmethod
-    def _mask(pixels: list[int], box: tuple[int, ...], mode: str, value: int) -> Image.Image:
-        mask = Image.new(mode, (box[2] - box[0], box[3] - box[1]))
-        shifted = [p - box[i & 1] for i, p in enumerate(pixels)]
-        ImageDraw.Draw(mask).polygon(shifted, fill=value)
-        return mask
+            self.image.paste(shading, box, _mask(pixels, box, "1", 1))
 
     def stroke(
         self,
@@ -83,39 +75,73 @@ class Canvas:
         opacity: float = 1.0,
     ) -> None:
         """Ink a line that thins to the shares `start` and `end` of its width at the tips."""
-        self.fill(ribbon(path, width * taper(len(path), start, end)), colour, opacity)
+        widths = self.ink * width * taper(len(path), start, end)
+        self._fill(self._pixels(ribbon(self.pose.place(path), widths)), colour, opacity)
+
+    def band(self, path: Path, widths: float | np.ndarray, colour: RGB) -> None:
+        """Fill a band of given full widths along a path, such as a strap: no line, but a shape."""
+        self.fill(ribbon(path, widths), colour)
 
     def outline(self, path: Path, width: float, colour: RGB) -> None:
         """Ink a closed path; its level stretches are heavier than its upright ones."""
-        closed = np.concatenate([path, path[:1]])
+        placed = self.pose.place(path)
+        closed = np.concatenate([placed, placed[:1]])
         step = np.diff(closed[:, 0], append=closed[:1, 0])
         lean = step / (np.abs(step).max() + 1e-9)
-        self.fill(ribbon(closed, width * (1 + 0.35 * np.abs(lean))), colour)
+        widths = self.ink * width * (1 + 0.35 * np.abs(lean))
+        self._fill(self._pixels(ribbon(closed, widths)), colour, 1.0)
 
     def glow(self, x: float, y: float, rx: float, ry: float, colour: RGB, opacity: float) -> None:
         """Add a soft elliptic spot of colour, such as a blush."""
-        corners = np.array([[x - rx, y - ry], [x + rx, y - ry], [x + rx, y + ry], [x - rx, y + ry]])
-        pixels = self._pixels(corners)
-        box = min(pixels[0::2]), min(pixels[1::2]), max(pixels[0::2]) + 1, max(pixels[1::2]) + 1
+        angle = np.array([0, 0.5, 1, 1.5]) * np.pi
+        rim = np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], axis=1)
+        xs, ys = (p := self._pixels(self.pose.place(rim)))[0::2], p[1::2]
+        box = min(xs), min(ys), max(xs) + 1, max(ys) + 1
         spot = _spot().point([round(v * opacity) for v in range(256)])
         mask = spot.resize((box[2] - box[0], box[3] - box[1]), Image.Resampling.BILINEAR)
+        self.image.paste(colour, box, mask)
+
+    def soft(self, path: Path, colour: RGB, opacity: float, blur: float) -> None:
+        """Fill a closed path whose edge is blurred by about `blur` picture units."""
+        pixels = self._pixels(self.pose.place(path))
+        margin = round(2.5 * blur * self.side)
+        left, top, right, bottom = self._box(pixels)
+        box = self._box([left - margin, top - margin, right + margin, bottom + margin])
+        size = tuple(-(-(box[k + 2] - box[k]) // _SOFT) for k in (0, 1))
+        if not all(size):
+            return
+        small = Image.new("L", size)
+        shifted = [(p - box[i & 1]) / _SOFT for i, p in enumerate(pixels)]
+        ImageDraw.Draw(small).polygon(shifted, fill=round(255 * opacity))
+        blurred = small.filter(ImageFilter.GaussianBlur(blur * self.side / _SOFT))
+        mask = blurred.resize((box[2] - box[0], box[3] - box[1]), Image.Resampling.BILINEAR)
         self.image.paste(colour, box, mask)
 
     @contextmanager
     def inside(self, path: Path) -> Iterator[None]:
         """Keep everything drawn in the block inside a closed path."""
-        below, pixels = self.image, self._pixels(path)
+        below, corner = self.image, self._corner
+        pixels = self._pixels(self.pose.place(path))
         box = self._box(pixels)
-        self.image = below.copy()
-        self._pen = ImageDraw.Draw(self.image)
+        if box[0] == box[2] or box[1] == box[3]:  # out of sight
+            box = 0, 0, 1, 1
+        self._set_image(below.crop(box))
+        self._corner = corner + box[:2]
         yield
-        if box[0] < box[2] and box[1] < box[3]:
-            below.paste(self.image.crop(box), box, self._mask(pixels, box, "1", 1))
-        self.image, self._pen = below, ImageDraw.Draw(below)
+        below.paste(self.image, box, _mask(pixels, box, "1", 1))
+        self._corner = corner
+        self._set_image(below)
 
     def finish(self) -> Image.Image:
         """Reduce the picture to its final size."""
         return self.image.reduce(self.factor)
+
+
+def _mask(pixels: list[int], box: Box, mode: str, value: int) -> Image.Image:
+    mask = Image.new(mode, (box[2] - box[0], box[3] - box[1]))
+    shifted = [p - box[i & 1] for i, p in enumerate(pixels)]
+    ImageDraw.Draw(mask).polygon(shifted, fill=value)
+    return mask
 
 
 def vertical_gradient(colours: Sequence[RGB], width: int, height: int) -> Image.Image:

@@ -18,19 +18,21 @@ class Pigment:
 
 
 # The anime hues share one wide range of lightness, so that a grey value does not tell the hue.
+# A third is neutral, a third natural, a third neither.
 HAIR = {
-    "black": Pigment(0.11, 285, 0.018, 0.25, 0.34, 60),
-    "brown": Pigment(0.17, 52, 0.070, 0.36, 0.60, 14),
-    "blond": Pigment(0.13, 86, 0.110, 0.76, 0.88, 8),
-    "ginger": Pigment(0.07, 50, 0.145, 0.56, 0.72, 8),
-    "silver": Pigment(0.08, 270, 0.014, 0.70, 0.90, 60),
-    "grey": Pigment(0.04, 270, 0.016, 0.40, 0.70, 60),
-    "red": Pigment(0.07, 24, 0.170, 0.38, 0.64, 8),
-    "pink": Pigment(0.08, 358, 0.125, 0.58, 0.84, 12),
-    "purple": Pigment(0.08, 302, 0.135, 0.36, 0.82, 14),
-    "blue": Pigment(0.09, 256, 0.130, 0.36, 0.82, 14),
-    "teal": Pigment(0.06, 198, 0.100, 0.38, 0.84, 14),
-    "green": Pigment(0.06, 148, 0.120, 0.38, 0.82, 16),
+    "black": Pigment(0.170, 285, 0.018, 0.25, 0.36, 60),
+    "grey": Pigment(0.045, 270, 0.016, 0.40, 0.70, 60),
+    "silver": Pigment(0.085, 270, 0.014, 0.70, 0.88, 60),
+    "white": Pigment(0.035, 250, 0.006, 0.90, 0.96, 60),
+    "brown": Pigment(0.170, 52, 0.070, 0.34, 0.64, 14),
+    "blond": Pigment(0.105, 86, 0.105, 0.72, 0.90, 9),
+    "ginger": Pigment(0.060, 50, 0.140, 0.52, 0.74, 8),
+    "red": Pigment(0.055, 24, 0.165, 0.36, 0.66, 8),
+    "pink": Pigment(0.065, 358, 0.120, 0.54, 0.86, 12),
+    "purple": Pigment(0.055, 302, 0.130, 0.34, 0.84, 14),
+    "blue": Pigment(0.075, 256, 0.125, 0.34, 0.84, 14),
+    "teal": Pigment(0.040, 198, 0.095, 0.36, 0.86, 14),
+    "green": Pigment(0.040, 148, 0.115, 0.36, 0.84, 16),
 }
 
 EYES = {
@@ -47,3 +49,21 @@ EYES = {
 
 # Skin between pale and dark: (share of faces, tone from, tone to).
 SKIN_GROUPS = ((0.66, 0.0, 0.34), (0.20, 0.34, 0.62), (0.14, 0.62, 1.0))
+
+
+@dataclass(frozen=True)
+class Light:
+    """What a light does to colours: factors of red, green and blue."""
+
+    key: tuple[float, float, float]  # where it falls
+    ambient: tuple[float, float, float]  # in the shade
+
+
+LIGHTS = {
+    "day": Light((1.0, 1.0, 1.0), (1.0, 1.0, 1.0)),
+    "warm": Light((1.03, 0.99, 0.91), (1.0, 0.95, 0.94)),
+    "sunset": Light((1.05, 0.91, 0.78), (0.90, 0.78, 0.94)),
+    "cool": Light((0.93, 0.98, 1.05), (0.87, 0.94, 1.06)),
+    "night": Light((0.80, 0.85, 0.98), (0.66, 0.74, 1.00)),
+    "neon": Light((1.03, 0.84, 1.02), (0.68, 0.84, 1.12)),
+}

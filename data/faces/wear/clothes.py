@@ -5,7 +5,7 @@ from __future__ import annotations
 from data.faces.canvas import Canvas
 from data.faces.colour import RGB, Tones, material, mix
 from data.faces.curves import Path, bezier, smooth
-from data.faces.describe import FaceDescription
+from data.faces.description import FaceDescription
 
 _WHITE = material(0.965, 0.008, 260)
 _LINE = 0.0058
@@ -19,7 +19,7 @@ def accent(face: FaceDescription) -> Tones:
 def draw_clothes(canvas: Canvas, face: FaceDescription) -> None:
     """Draw shoulders and collar."""
     cloth = material(face.outfit_lightness, face.outfit_chroma, face.outfit_hue)
-    _DRAW[face.outfit](canvas, face, cloth)
+    _DRAW.get(face.outfit, _draw_sweater)(canvas, face, cloth)
 
 
 def _torso(

@@ -9,9 +9,9 @@ import numpy as np
 from data.faces.canvas import Canvas
 from data.faces.colour import RGB, Tones, mix
 from data.faces.curves import Path, bezier, ellipse, mirrored, moved, smooth
-from data.faces.describe import FaceDescription
-from data.faces.hair_front import cap_width
-from data.faces.lock import draw_lock
+from data.faces.description import FaceDescription
+from data.faces.hair.front import cap_width
+from data.faces.hair.lock import draw_lock
 
 # Right half of each silhouette from the crown down: x in units of the cap's half width.
 _SILHOUETTES = {
@@ -27,14 +27,14 @@ _SILHOUETTES = {
     ],
     "short": [(0.0, 0.11), (0.70, 0.19), (0.98, 0.45), (0.95, 0.60), (0.74, 0.72), (0.40, 0.80)],
 }
-_AS_SHORT = {"twin_tails", "side_tail", "buns", "braids", "spiky"}
 
 
 def _silhouette(face: FaceDescription) -> Path:
     wide = cap_width(face)
     if face.hair_style == "wavy":
         return _wavy(face, wide)
-    style = "short" if face.hair_style in _AS_SHORT else face.hair_style
+    style = {"hime": "long"}.get(face.hair_style, face.hair_style)
+    style = style if style in _SILHOUETTES else "short"
     half = [(x * wide, y) for x, y in _SILHOUETTES[style]]
     return smooth(mirrored(half), 6, closed=True)
 
@@ -57,7 +57,7 @@ def draw_back_hair(canvas: Canvas, face: FaceDescription, hair: Tones, ribbon_co
     if face.hair_style == "twin_tails":
         for side in (-1, 1):
             _draw_tail(canvas, face, hair, side, ribbon_colour)
-    elif face.hair_style == "side_tail":
+    elif face.hair_style in ("side_tail", "ponytail"):
         _draw_tail(canvas, face, hair, 1 if face.hair_seed % 2 else -1, ribbon_colour)
     elif face.hair_style == "buns":
         for side in (-1, 1):
@@ -124,7 +124,7 @@ def _draw_bun(canvas: Canvas, face: FaceDescription, hair: Tones, side: int) -> 
 
 def draw_braids(canvas: Canvas, face: FaceDescription, hair: Tones) -> None:
     """Draw braids that fall over the shoulders, in front of the clothes."""
-    if face.hair_style != "braids":
+    if face.hair_style != "braid":
         return
     for side in (-1, 1):
         for step in range(7):

@@ -9,7 +9,7 @@ import numpy as np
 from data.faces.canvas import Canvas
 from data.faces.colour import RGB, Tones, mix, rgb
 from data.faces.curves import Path, bezier, ellipse, moved, smooth
-from data.faces.describe import FaceDescription
+from data.faces.description import FaceDescription
 from data.faces.palette import EYES
 
 _Y = 0.592
@@ -59,9 +59,9 @@ class _Eye:
 
 
 def _place(face: FaceDescription, side: int) -> _Eye:
-    width = (0.0855 + 0.0045 * face.eye_size) * (1 - 0.09 * max(0.0, side * face.turn))
+    width = 0.0855 + 0.0045 * face.eye_size
     shape = _SHAPES[face.eye_shape]
-    x = side * (0.141 + 0.005 * face.eye_spacing) + 0.026 * face.turn
+    x = side * (0.141 + 0.005 * face.eye_spacing)
     return _Eye(x, width, 0.0855 * shape.tall * (1 + 0.06 * face.eye_size), side, shape)
 
 
@@ -72,8 +72,8 @@ def draw_eyes(canvas: Canvas, face: FaceDescription, hair: Tones, skin: Tones) -
     ink = mix(rgb(0.20, 0.03, hue), hair.line, 0.35)
     for side in (-1, 1):
         eye = _place(face, side)
-        if face.eyes_closed:
-            _draw_closed(canvas, eye, ink, skin, happy="smile" in face.expression)
+        if face.expression == "closed_eyes":
+            _draw_closed(canvas, eye, ink, skin, happy=True)
             continue
         opening = np.concatenate([eye.upper_lid(), eye.lower_lid()])
         canvas.gradient(opening, ((206, 208, 224), (246, 246, 250), (255, 255, 255)))
@@ -92,7 +92,7 @@ def _draw_iris(
     )
     middle = rgb(lightness, chroma, hue)
     bright = rgb(min(lightness + 0.22, 0.95), chroma * 0.95, hue + 10)
-    x = eye.at(-0.06, 0)[0] + 0.010 * face.gaze + 0.004 * face.turn
+    x = eye.at(-0.06, 0)[0] + 0.010 * face.gaze
     y, ry = _Y - 0.03 * eye.half_height, 0.0855 * (0.93 if eye.shape.tall > 0.9 else 0.88)
     rx = eye.half_width * 0.70
     canvas.fill(ellipse(x, y, rx, ry), ring)

@@ -10,7 +10,7 @@ from random import Random
 import numpy as np
 
 from data.faces.curves import Path, bezier
-from data.faces.describe import FaceDescription
+from data.faces.description import FaceDescription
 
 Point = tuple[float, float]
 
@@ -111,6 +111,7 @@ def _crossed(face: FaceDescription, random: Random) -> tuple[list[Point], list[P
 
 
 _LAYOUTS = {
+    "back": _parted,
     "blunt": _blunt,
     "layered": _layered,
     "swept": _swept,

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from data.faces.canvas import Canvas
 from data.faces.colour import Tones, mix
 from data.faces.curves import Path, bezier, moved, smooth
-from data.faces.describe import FaceDescription
-from data.faces.fringe import Clump, clumps, parting
-from data.faces.lock import draw_lock
+from data.faces.description import FaceDescription
+from data.faces.hair.fringe import Clump, clumps, parting
+from data.faces.hair.lock import draw_lock
 from data.faces.palette import HAIR
 
 CROWN_Y = 0.088

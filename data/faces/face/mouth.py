@@ -5,7 +5,7 @@ from __future__ import annotations
 from data.faces.canvas import Canvas
 from data.faces.colour import RGB, Tones, mix
 from data.faces.curves import Path, bezier, ellipse, smooth
-from data.faces.describe import FaceDescription
+from data.faces.description import FaceDescription
 
 _Y = 0.770
 _INSIDE: RGB = (148, 48, 58)
@@ -15,14 +15,14 @@ _TEETH: RGB = (255, 250, 246)
 
 def draw_mouth(canvas: Canvas, face: FaceDescription, skin: Tones) -> None:
     """Draw the mouth that goes with the expression."""
-    x = 0.030 * face.turn
+    x = 0.0
     ink = mix(skin.line, (130, 30, 40), 0.35)
-    if face.expression in ("open_smile", "surprised", "grin"):
+    if face.expression in ("surprised", "grin"):
         shape = _open_shape(face.expression, x)
         _draw_open(canvas, shape, x, ink, face.expression)
         return
-    bend = {"smile": 0.030, "neutral": 0.006, "sad": -0.026}[face.expression]
-    half = {"smile": 0.068, "neutral": 0.044, "sad": 0.048}[face.expression]
+    bend = {"smile": 0.030, "sad": -0.026, "angry": -0.02}.get(face.expression, 0.01)
+    half = {"smile": 0.068}.get(face.expression, 0.045)
     line = bezier((x - half, _Y - bend / 2), (x, _Y + bend), (x + half, _Y - bend / 2), samples=16)
     canvas.stroke(line, 0.0125, ink, 0.35, 0.35)
     under = bezier((x - 0.016, _Y + 0.026), (x, _Y + 0.031), (x + 0.016, _Y + 0.026))
@@ -71,7 +71,7 @@ def draw_brows(canvas: Canvas, face: FaceDescription, hair: Tones, skin: Tones) 
     tilt = 0.016 * face.brow_tilt - (0.016 if face.expression == "sad" else 0.0)
     colour = mix(hair.line, skin.line, 0.25)
     for side in (-1, 1):
-        x, y = 0.026 * face.turn, 0.487 + lift
+        x, y = 0.0, 0.487 + lift
         inner, outer = (x + side * 0.072, y + tilt), (x + side * 0.218, y + 0.012 - 0.6 * tilt)
         arch = (x + side * 0.15, y - 0.022)
         canvas.stroke(

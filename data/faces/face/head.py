@@ -5,7 +5,7 @@ from __future__ import annotations
 from data.faces.canvas import Canvas
 from data.faces.colour import Tones, mix
 from data.faces.curves import Path, bezier, ellipse, mirrored, smooth
-from data.faces.describe import FaceDescription
+from data.faces.description import FaceDescription
 
 CHIN_Y = 0.845
 EAR_Y = 0.615
@@ -32,8 +32,6 @@ def face_shape(face: FaceDescription) -> Path:
         (chin, CHIN_Y - 0.008),
     ]
     shape = smooth([*half, (0.0, CHIN_Y), *[(-x, y) for x, y in reversed(half)]], 6, closed=True)
-    lean = ((shape[:, 1] - 0.5) / 0.35).clip(0, 1)
-    shape[:, 0] += 0.016 * face.turn * lean
     return shape
 
 
@@ -67,7 +65,7 @@ def _array(points: list[list[float]]) -> Path:
 
 
 def _draw_ear(canvas: Canvas, face: FaceDescription, skin: Tones, side: int) -> None:
-    x = side * (cheek_width(face) + 0.006 - 0.006 * side * face.turn)
+    x = side * (cheek_width(face) + 0.006)
     half = [(x - side * 0.02, 0.555), (x + side * 0.022, 0.557), (x + side * 0.031, 0.60)]
     ear = smooth([*half, (x + side * 0.015, 0.655), (x - side * 0.02, 0.675)], 5, closed=True)
     canvas.fill(ear, skin.base)
@@ -81,13 +79,13 @@ def draw_blush(canvas: Canvas, face: FaceDescription, skin: Tones) -> None:
         return
     colour = mix(skin.shade, (240, 90, 100), 0.55)
     for side in (-1, 1):
-        x = side * 0.178 + 0.02 * face.turn
+        x = side * 0.178
         canvas.glow(x, 0.705, 0.078, 0.042, colour, 0.35 + 0.45 * face.blush)
 
 
 def draw_nose(canvas: Canvas, face: FaceDescription, skin: Tones) -> None:
     """Hint at the nose by a short line and its shadow."""
-    x, away = 0.036 * face.turn, -face.light_side
+    x, away = 0.0, -face.light_side
     shadow = smooth(
         [(x, 0.690), (x + away * 0.013, 0.712), (x, 0.716), (x - away * 0.004, 0.705)], 4, True
     )

@@ -5,27 +5,27 @@ from __future__ import annotations
 import numpy as np
 
 from data.faces.canvas import Canvas
-from data.faces.clothes import accent, draw_bow
 from data.faces.colour import Tones, mix
 from data.faces.curves import bezier, moved, smooth
-from data.faces.describe import FaceDescription
-from data.faces.hair_front import cap_shape, cap_width
+from data.faces.description import FaceDescription
+from data.faces.hair.front import cap_shape, cap_width
+from data.faces.wear.clothes import accent, draw_bow
 
 
 def draw_accessory(canvas: Canvas, face: FaceDescription, hair: Tones) -> None:
     """Draw what is worn in the hair."""
-    if face.accessory == "ribbon":
+    if face.ornament == "ribbon":
         side = -face.light_side
         draw_bow(canvas, side * 0.215, 0.190, 0.115, accent(face))
-    elif face.accessory == "hairpin":
+    elif face.ornament == "hairpin":
         _draw_pin(canvas, face, face.light_side)
-    elif face.accessory == "headband":
+    elif face.headwear == "headband":
         _draw_band(canvas, face)
 
 
 def draw_ears_of_cat(canvas: Canvas, face: FaceDescription, hair: Tones) -> None:
     """Draw cat's ears, which stand behind the cap of hair."""
-    if face.accessory != "cat_ears":
+    if face.headwear != "cat_ears":
         return
     for side in (-1, 1):
         tip, inner, outer = (side * 0.275, 0.020), (side * 0.10, 0.13), (side * 0.335, 0.27)
@@ -63,10 +63,10 @@ def _draw_band(canvas: Canvas, face: FaceDescription) -> None:
 
 def draw_glasses(canvas: Canvas, face: FaceDescription) -> None:
     """Draw a pair of glasses over the eyes."""
-    if not face.glasses:
+    if face.glasses == "none":
         return
     cloth = accent(face)
-    colour, x = mix(cloth.line, (30, 26, 40), 0.4), 0.028 * face.turn
+    colour, x = mix(cloth.line, (30, 26, 40), 0.4), 0.0
     for side in (-1, 1):
         middle = x + side * 0.142
         wide, tall = 0.112, 0.094

@@ -1,0 +1,1 @@
+"""Clothes, hats and ornaments."""
