@@ -12,8 +12,10 @@ from data.faces.canvas import Canvas
 from data.faces.colour import Tones, mix
 from data.faces.curves import Path, bezier, moved, smooth
 from data.faces.description import FaceDescription
+from data.faces.figure import Figure
 from data.faces.hair.fringe import Clump, clumps, parting
 from data.faces.hair.lock import draw_lock
+from data.faces.paint import colour_paint
 from data.faces.palette import HAIR
 
 CROWN_Y = 0.088
@@ -165,7 +167,7 @@ def _draw_ahoge(canvas: Canvas, face: FaceDescription, hair: Tones) -> None:
     path = bezier(
         (x, CROWN_Y + 0.02), (x + lean * 0.01, 0.02), (x + lean * 0.10, 0.055), samples=14
     )
-    draw_lock(canvas, path, np.linspace(0.032, 0.002, 14), hair, face.light_side)
+    draw_lock(canvas, Figure.of(face, colour_paint(face)), path, np.linspace(0.032, 0.002, 14))
 
 
 _LOCKS = {  # y of the tip, widest, how far the tip goes outwards
@@ -190,7 +192,7 @@ def draw_side_locks(canvas: Canvas, face: FaceDescription, hair: Tones) -> None:
         swell = np.interp(
             np.linspace(0, 1, 20), [0, 0.25, 0.6, 0.85, 1], [0.6, 1, 0.95, 0.55, 0.02]
         )
-        draw_lock(canvas, path, width * swell, hair, face.light_side)
+        draw_lock(canvas, Figure.of(face, colour_paint(face)), path, width * swell)
 
 
 def hair_hue(face: FaceDescription) -> tuple[float, float, float]:
