@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import signal
-import threading
 from collections.abc import Generator, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import PIL
@@ -16,6 +12,7 @@ import PIL
 from data.archive import encode_png, member_name, write_archive
 from data.faces.describe import describe
 from data.faces.draw import draw
+from data.processes import computed
 
 _CHUNK = 8  # faces per task: what is under way is finished before an interrupt takes effect
 
@@ -48,39 +45,9 @@ def _description_lines(seed: int, count: int) -> Iterator[str]:
 
 def _drawn(seed: int, count: int, size: int, workers: int) -> Generator[bytes, None, None]:
     tasks = [(seed, start, min(start + _CHUNK, count), size) for start in range(0, count, _CHUNK)]
-    if workers == 1:
-        for task in tasks:
-            yield from _draw_chunk(task)
-        return
-    context = multiprocessing.get_context("spawn")  # fork is unsafe once a library runs threads
-    pool = ProcessPoolExecutor(workers, context)
-    try:
-        with _interrupts_held():
-            results = pool.map(_draw_chunk, tasks)  # starts the processes
+    with closing(computed(_draw_chunk, tasks, workers if workers > 1 else 0)) as results:
         for pictures in results:
             yield from pictures
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Deliver Ctrl-C after the block; processes started in it never see one, the parent decides."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Ctrl-C never arrives here
-        return
-    caught: list[int] = []
-    # The mask is for the new processes, which inherit it. It does not do for this one, since
-    # the system may hand the signal to any other thread, such as those of a numerical library.
-    handler = signal.signal(signal.SIGINT, lambda number, frame: caught.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, handler)
-        if caught:
-            signal.raise_signal(signal.SIGINT)
 
 
 def _draw_chunk(task: tuple[int, int, int, int]) -> list[bytes]:
