@@ -2,6 +2,6 @@
 
 from data.faces.describe import describe
 from data.faces.description import FaceDescription
-from data.faces.draw import draw
+from data.faces.draw import MEDIA, draw
 
-__all__ = ["FaceDescription", "describe", "draw"]
+__all__ = ["MEDIA", "FaceDescription", "describe", "draw"]

@@ -29,6 +29,7 @@ class Canvas:
         self.side = size * self.factor
         self.ink = ink  # all lines are this many times their width
         self.pose = Pose()
+        self._origin = np.array([0.5 * self.side + 0.5, 0.5])  # halves, since floor then rounds
         self._corner = np.array([0, 0])  # of `image` on the whole picture, in pixels
         self._set_image(Image.new("RGB", (self.side, self.side), colour))
 
@@ -36,8 +37,8 @@ class Canvas:
         self.image, self._pen = image, ImageDraw.Draw(image)
 
     def _pixels(self, placed: Path) -> list[int]:
-        points = (placed + np.array([0.5, 0.0])) * self.side - self._corner
-        return np.floor(points + 0.5).astype(int).ravel().tolist()
+        pixels = placed * self.side + (self._origin - self._corner)
+        return np.floor(pixels, out=pixels).astype(np.int32).ravel().tolist()
 
     def _box(self, pixels: Sequence[int]) -> Box:
         (width, height), xs, ys = self.image.size, pixels[0::2], pixels[1::2]
@@ -107,8 +108,8 @@ class Canvas:
         margin = round(2.5 * blur * self.side)
         left, top, right, bottom = self._box(pixels)
         box = self._box([left - margin, top - margin, right + margin, bottom + margin])
-        size = tuple(-(-(box[k + 2] - box[k]) // _SOFT) for k in (0, 1))
-        if not all(size):
+        size = -(-(box[2] - box[0]) // _SOFT), -(-(box[3] - box[1]) // _SOFT)
+        if not all(size):  # out of sight
             return
         small = Image.new("L", size)
         shifted = [(p - box[i & 1]) / _SOFT for i, p in enumerate(pixels)]
@@ -132,6 +133,12 @@ class Canvas:
         self._corner = corner
         self._set_image(below)
 
+    def backdrop(self, picture: Image.Image) -> None:
+        """Cover the whole canvas with a small picture, enlarged smoothly."""
+        side = self.side // self.factor  # what the final picture can show of it
+        large = picture.resize((side, side), Image.Resampling.BICUBIC)
+        self.image.paste(large.resize(self.image.size, Image.Resampling.NEAREST))
+
     def finish(self) -> Image.Image:
         """Reduce the picture to its final size."""
         return self.image.reduce(self.factor)
@@ -148,7 +155,8 @@ def vertical_gradient(colours: Sequence[RGB], width: int, height: int) -> Image.
     """Spread colours evenly from top to bottom."""
     column = Image.new("RGB", (1, len(colours)))
     column.putdata(list(colours))
-    tall = column.resize((1, height), Image.Resampling.BILINEAR)
+    middles = (0.0, 0.5, 1.0, len(colours) - 0.5)  # of the first and the last colour
+    tall = column.resize((1, height), Image.Resampling.BILINEAR, box=middles)
     return tall.resize((width, height), Image.Resampling.NEAREST)
 
 

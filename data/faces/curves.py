@@ -21,7 +21,7 @@ def _catmull_rom(samples: int) -> Path:
 
 
 def smooth(
-    points: Sequence[Sequence[float]] | Path, samples: int = 8, closed: bool = False
+    points: Sequence[Sequence[float] | Path] | Path, samples: int = 8, closed: bool = False
 ) -> Path:
     """Run a Catmull-Rom spline through the points."""
     p = np.asarray(points, dtype=np.float64)
@@ -58,22 +58,28 @@ def ellipse(x: float, y: float, rx: float, ry: float, samples: int = 28) -> Path
     return np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], axis=1)
 
 
+_TURNED = np.array([-1.0, 1.0])
+
+
 def ribbon(path: Path, widths: NDArray[np.float64] | float) -> Path:
     """Outline a stroke along `path` [n, 2] with the full width given at each point."""
-    tangent = np.empty_like(path)
-    tangent[1:-1] = path[2:] - path[:-2]
-    tangent[0], tangent[-1] = path[1] - path[0], path[-1] - path[-2]
-    length = np.hypot(tangent[:, 0], tangent[:, 1])
-    normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1) / np.maximum(length, 1e-9)[:, None]
-    offset = normal * (np.broadcast_to(widths, length.shape)[:, None] / 2)
+    offset = np.empty_like(path)  # across the path: its direction turned by 90 degrees
+    offset[1:-1] = path[2:] - path[:-2]
+    offset[0], offset[-1] = path[1] - path[0], path[-1] - path[-2]
+    offset = offset[:, ::-1] * _TURNED
+    half = np.maximum(np.hypot(offset[:, 0], offset[:, 1]), 1e-9)
+    offset *= (np.asarray(widths) / 2 / half)[:, None]
     return np.concatenate([path + offset, (path - offset)[::-1]])
 
 
+@cache
 def taper(count: int, start: float, end: float) -> NDArray[np.float64]:
     """Give widths in [0, 1] that are 1 in the middle and fall to `start` and `end` at the tips."""
     t = np.linspace(0, 1, count)
     bump = np.sqrt(np.clip(4 * t * (1 - t), 0, 1))
-    return bump + (1 - bump) * (start + (end - start) * t)
+    widths = bump + (1 - bump) * (start + (end - start) * t)
+    widths.flags.writeable = False  # the next caller gets the same array
+    return widths
 
 
 def mirrored(half: Sequence[Sequence[float]]) -> Path:

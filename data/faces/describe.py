@@ -192,7 +192,7 @@ def _outfit(draw: _Draw, face: Fields) -> Fields:
     }
 
 
-_BY_OUTFIT = {
+_BY_OUTFIT: dict[str, dict[str, float]] = {
     "cloak": {"witch_hat": 8, "horns": 3, "cap": 0, "headphones": 0, "straw_hat": 0, "beret": 0},
     "armour": {"horns": 4, "none": 1.3, "cap": 0, "headphones": 0, "straw_hat": 0, "beret": 0},
     "kimono": {"cap": 0, "headphones": 0, "beret": 0, "witch_hat": 0, "straw_hat": 0},

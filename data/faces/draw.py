@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PIL import Image
 
 from data.faces.background import draw_background
@@ -12,41 +14,71 @@ from data.faces.face.eyes import draw_eyes
 from data.faces.face.head import draw_blush, draw_face, draw_neck, draw_nose, face_shape
 from data.faces.face.mouth import draw_brows, draw_mouth
 from data.faces.figure import Figure
-from data.faces.hair.back import draw_back_hair, draw_braids
-from data.faces.hair.front import cap_shape, draw_cap, draw_side_locks
-from data.faces.paint import colour_paint
+from data.faces.hair.back import draw_back_hair, draw_shoulder_hair
+from data.faces.hair.front import cap_shape, draw_ahoge, draw_cap, draw_side_locks
+from data.faces.light import has_rim, lit
+from data.faces.manga import PITCH, screened
+from data.faces.paint import Paint, colour_paint, line_paint, tone_paint
 from data.faces.wear.accessories import draw_accessory, draw_ears_of_cat, draw_glasses
-from data.faces.wear.clothes import draw_clothes
+from data.faces.wear.clothes import draw_clothes, draw_clothes_behind
+
+_PAINTS: dict[str, Callable[[FaceDescription], Paint]] = {
+    "colour": colour_paint,
+    "grey": colour_paint,
+    "lineart": line_paint,
+    "screentone": tone_paint,
+}
+MEDIA = tuple(_PAINTS)
 
 
-def draw(description: FaceDescription, size: int) -> Image.Image:
-    """Draw the face as an RGB picture of `size` x `size` pixels.
+def draw(
+    description: FaceDescription, size: int, medium: str = "colour", pitch: float = PITCH
+) -> Image.Image:
+    """Draw the face as a picture of `size` x `size` pixels, in colour (RGB) or as manga (L).
 
-    The picture depends on the description and the size alone; sizes differ in detail only.
+    `medium` is one of MEDIA: "grey" is the luma of "colour", "lineart" has black lines only,
+    "screentone" also black surfaces and greys made of dots, `pitch` picture widths apart. The
+    picture depends on the arguments alone; sizes differ in detail only.
 
     Raises:
-        ValueError: if the size is not between 8 and 2048.
+        ValueError: if the size is not between 8 and 2048, or there is no such medium.
     """
     if not 8 <= size <= 2048:
         raise ValueError(f"size {size}: outside 8 to 2048. Choose a size within.")
-    figure = Figure.of(description, colour_paint(description))
+    if medium not in MEDIA:
+        raise ValueError(f"medium {medium!r}: unknown. Choose one of {', '.join(MEDIA)}.")
+    figure = Figure.of(description, _PAINTS[medium](description))
     canvas = Canvas(size, (255, 255, 255), ink=0.75 + 0.5 * description.line_weight)
+    behind = _draw_all(canvas, figure)
+    if medium == "lineart":
+        return canvas.finish().convert("L")
+    if medium == "screentone":
+        return screened(canvas.image.convert("L"), pitch).reduce(canvas.factor)
+    picture = lit(canvas.finish(), behind, figure)
+    return picture if medium == "colour" else picture.convert("L")
+
+
+def _draw_all(canvas: Canvas, figure: Figure) -> Image.Image | None:
+    """Draw everything; give the background alone where the light needs it."""
     draw_background(canvas, figure)
+    behind = canvas.finish() if has_rim(figure) else None
     _draw_far(canvas, figure)
     _draw_head(canvas, figure)
     _draw_near(canvas, figure)
-    return canvas.finish()
+    return behind
 
 
 def _draw_far(canvas: Canvas, figure: Figure) -> None:
     face, paint = figure.face, figure.paint
     with figure.on(canvas, "back"):
-        draw_back_hair(canvas, face, paint.hair, paint.accent.base)
+        draw_back_hair(canvas, figure)
+    with figure.on(canvas, "body"):
+        draw_clothes_behind(canvas, figure)
     with figure.on(canvas, "neck"):
         draw_neck(canvas, face, paint.skin)
     with figure.on(canvas, "body"):
-        draw_clothes(canvas, face)
-        draw_braids(canvas, face, paint.hair)
+        draw_clothes(canvas, figure)
+        draw_shoulder_hair(canvas, figure)
 
 
 def _draw_head(canvas: Canvas, figure: Figure) -> None:
@@ -55,7 +87,7 @@ def _draw_head(canvas: Canvas, figure: Figure) -> None:
         draw_face(canvas, face, paint.skin)
         with canvas.inside(face_shape(face)):
             with figure.on(canvas, "hair"):  # its shadow
-                shadow = moved(cap_shape(face), -0.010 * face.light_side, 0.026)
+                shadow = moved(cap_shape(figure), -0.010 * face.light_side, 0.026)
                 canvas.fill(shadow, paint.skin.shade)
             draw_blush(canvas, face, paint.skin)
         draw_nose(canvas, face, paint.skin)
@@ -67,8 +99,9 @@ def _draw_near(canvas: Canvas, figure: Figure) -> None:
     face, paint = figure.face, figure.paint
     with figure.on(canvas, "hair"):
         draw_ears_of_cat(canvas, face, paint.hair)
-        draw_side_locks(canvas, face, paint.hair)
-        draw_cap(canvas, face, paint.hair)
+        draw_side_locks(canvas, figure)
+        draw_cap(canvas, figure)
+        draw_ahoge(canvas, figure)
         draw_accessory(canvas, face, paint.hair)
     with figure.on(canvas, "face"):
         draw_brows(canvas, face, paint.hair, paint.skin)

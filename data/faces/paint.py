@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from data.faces.colour import RGB, Tones, material, mix, rgb, skin
 from data.faces.description import FaceDescription
-from data.faces.palette import EYES, HAIR, LIGHTS, Light
+from data.faces.palette import EYES, HAIR, LIGHTS, Factors, Light
 
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 
@@ -56,9 +56,9 @@ def colour_paint(face: FaceDescription) -> Paint:
         "accent": material(face.accent_lightness, 0.15, face.accent_hue),
         "white": material(0.965, 0.008, 260),
         "metal": material(0.80, 0.02, 255),
-        "background": _backdrop(face),
     }
-    return Paint(**{name: _lit(tone, light, face.light_hardness) for name, tone in tones.items()})
+    lit = {name: _lit(tone, light, face.light_hardness, name) for name, tone in tones.items()}
+    return Paint(background=_backdrop(face, light), **lit)
 
 
 def line_paint(face: FaceDescription) -> Paint:
@@ -68,29 +68,29 @@ def line_paint(face: FaceDescription) -> Paint:
     return Paint(**{field.name: eye if field.name == "eye" else blank for field in fields(Paint)})
 
 
-_SHEETS = (255, 205, 160, 115, 0)  # grey of the tones a manga artist lays: screens, then solid ink
+# Greys of the sheets that a manga artist lays, with what lies in their shade; then solid ink.
+_SHEETS = {255: 205, 205: 155, 160: 110, 115: 70, 0: 0}
 
 
 def tone_paint(face: FaceDescription) -> Paint:
     """Give few flat greys, those of screentone sheets, and black lines."""
     coloured = colour_paint(face)
+    sheets = {field.name: _sheets(getattr(coloured, field.name)) for field in fields(Paint)}
+    air = Tones(*[(grey, grey, grey) for grey in (255, 255, 235, 205, 180, 205)])
+    return Paint(**(sheets | {"background": air}))
 
-    def sheets(name: str) -> Tones:
-        tones: Tones = getattr(coloured, name)
-        base = _sheet(tones.base)
-        below = _SHEETS[min(_SHEETS.index(base) + 1, len(_SHEETS) - 1)]
-        is_solid = base == 0
-        light = 255 if is_solid or base == 255 else _SHEETS[_SHEETS.index(base) - 1]
-        greys = 255, light, base, base if is_solid else below, _sheet(tones.deep), 0
-        return Tones(*[(grey, grey, grey) for grey in greys])
 
-    return Paint(**{field.name: sheets(field.name) for field in fields(Paint)})
+def _sheets(tones: Tones) -> Tones:
+    base = _sheet(tones.base)
+    light = 255 if base in (0, 255) else base + 45
+    greys = 255, light, base, _SHEETS[base], min(_sheet(tones.deep), _SHEETS[base]), 0
+    return Tones(*[(grey, grey, grey) for grey in greys])
 
 
 def _sheet(colour: RGB) -> int:
     luma = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
     bounds = (215, 165, 120, 62)
-    return _SHEETS[sum(luma < bound for bound in bounds)]
+    return list(_SHEETS)[sum(luma < bound for bound in bounds)]
 
 
 def _even(colour: RGB) -> Tones:
@@ -116,27 +116,54 @@ def _iris(lightness: float, chroma: float, hue: float) -> Tones:
     )
 
 
-def _backdrop(face: FaceDescription) -> Tones:
-    shift = (face.background_seed % 97 / 48 - 1) * 50
-    lightness, chroma, hue = face.background_lightness, face.background_chroma, face.background_hue
-    near = rgb(lightness, chroma, hue)
-    bright = rgb(min(lightness + 0.10, 0.985), chroma, hue + shift / 2)
-    far = rgb(lightness - 0.10, chroma, hue + shift)
-    return Tones(_WHITE, bright, near, far, rgb(lightness - 0.22, chroma, hue + shift), far)
+def _backdrop(face: FaceDescription, light: Light) -> Tones:
+    """Give the background's own colours, drawn towards those of the scene that the light makes."""
+    lightness, chroma, hue, turn = _SCENERY.get(face.background, _any_hue)(face)
+    bright, near, far = (
+        mix(rgb(min(lightness + lift, 0.985), chroma, hue + turn * k), scene, light.share)
+        for k, (lift, scene) in enumerate(zip((0.10, 0.0, -0.10), light.scene, strict=True))
+    )
+    deep = mix(rgb(lightness - 0.22, chroma, hue + 2 * turn), light.scene[2], light.share)
+    return Tones(mix(_WHITE, light.scene[0], light.share), bright, near, far, deep, far)
 
 
-def _lit(tones: Tones, light: Light, hardness: float) -> Tones:
+def _any_hue(face: FaceDescription) -> tuple[float, float, float, float]:
+    turn = (face.background_seed % 97 / 48 - 1) * 30
+    return face.background_lightness, face.background_chroma, face.background_hue, turn
+
+
+def _sky(face: FaceDescription) -> tuple[float, float, float, float]:
+    chroma = 0.045 + 0.5 * face.background_chroma
+    return face.background_lightness - 0.04, chroma, 216 + face.background_hue / 10, 12
+
+
+def _leaves(face: FaceDescription) -> tuple[float, float, float, float]:
+    """From autumn to summer; and cherry trees."""
+    hue = 70 + face.background_hue / 4 if face.background_seed % 6 else 350
+    return face.background_lightness - 0.02, 0.04 + 0.5 * face.background_chroma, hue, 14
+
+
+_SCENERY = {"sky": _sky, "trees": _leaves}
+
+
+def _lit(tones: Tones, light: Light, hardness: float, name: str) -> Tones:
     """Light a material: the lit tones take the light's colour, the shaded ones what is around."""
-
-    def change(name: str, tone: RGB) -> RGB:
-        if name in ("shade", "deep"):
-            tone = mix(tone, tones.base, 0.35 * (1 - hardness)) if name == "shade" else tone
-            return _times(tone, light.ambient)
-        return _times(tone, light.key)
-
-    return _mapped(tones, change)
+    share = 0.55 if name in _LIVING else 1.0
+    key, ambient = (_weakened(factors, share) for factors in (light.key, light.ambient))
+    shade = _times(mix(tones.shade, tones.base, 0.35 * (1 - hardness)), ambient)
+    deep = _times(tones.deep, ambient)
+    bright = _mapped(tones, lambda _, tone: _times(tone, key))
+    return replace(bright, shade=shade, deep=deep)
 
 
-def _times(colour: RGB, factors: tuple[float, float, float]) -> RGB:
+_LIVING = {"skin", "blush", "lips", "mouth", "eye", "eye_white"}  # must not turn into a corpse's
+
+
+def _weakened(factors: Factors, share: float) -> Factors:
+    red, green, blue = (1 + share * (factor - 1) for factor in factors)
+    return red, green, blue
+
+
+def _times(colour: RGB, factors: Factors) -> RGB:
     red, green, blue = (min(round(v * f), 255) for v, f in zip(colour, factors, strict=True))
     return red, green, blue

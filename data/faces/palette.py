@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from data.faces.colour import RGB
+
 
 @dataclass(frozen=True)
 class Pigment:
@@ -51,19 +53,41 @@ EYES = {
 SKIN_GROUPS = ((0.66, 0.0, 0.34), (0.20, 0.34, 0.62), (0.14, 0.62, 1.0))
 
 
+Factors = tuple[float, float, float]  # of red, green and blue
+
+
 @dataclass(frozen=True)
 class Light:
-    """What a light does to colours: factors of red, green and blue."""
+    """What a light does to colours."""
 
-    key: tuple[float, float, float]  # where it falls
-    ambient: tuple[float, float, float]  # in the shade
+    key: Factors  # where it falls
+    ambient: Factors  # in the shade
+    scene: tuple[RGB, RGB, RGB]  # the background where it is brightest, near and far
+    share: float  # of the scene in the background's own colours
+    rim: RGB | None = None  # along the lit side of the figure
 
 
+_PLAIN = ((255, 255, 255), (255, 255, 255), (255, 255, 255))
 LIGHTS = {
-    "day": Light((1.0, 1.0, 1.0), (1.0, 1.0, 1.0)),
-    "warm": Light((1.03, 0.99, 0.91), (1.0, 0.95, 0.94)),
-    "sunset": Light((1.05, 0.91, 0.78), (0.90, 0.78, 0.94)),
-    "cool": Light((0.93, 0.98, 1.05), (0.87, 0.94, 1.06)),
-    "night": Light((0.80, 0.85, 0.98), (0.66, 0.74, 1.00)),
-    "neon": Light((1.03, 0.84, 1.02), (0.68, 0.84, 1.12)),
-}
+    "day": Light((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), _PLAIN, 0.0),
+    "warm": Light(
+        (1.02, 0.985, 0.92), (1.0, 0.94, 0.93),
+        ((255, 244, 214), (250, 226, 190), (226, 184, 158)), 0.30,
+    ),
+    "sunset": Light(
+        (1.04, 0.91, 0.80), (0.88, 0.74, 0.90),
+        ((255, 222, 150), (250, 160, 112), (140, 96, 150)), 0.60, (255, 226, 170),
+    ),
+    "cool": Light(
+        (0.96, 0.98, 1.04), (0.87, 0.93, 1.05),
+        ((240, 248, 255), (206, 222, 244), (160, 182, 220)), 0.30,
+    ),
+    "night": Light(
+        (0.78, 0.79, 0.96), (0.58, 0.62, 0.92),
+        ((150, 172, 226), (62, 78, 142), (26, 34, 82)), 0.65, (198, 218, 255),
+    ),
+    "neon": Light(
+        (0.97, 0.82, 1.00), (0.70, 0.70, 1.06),
+        ((255, 120, 208), (104, 54, 150), (30, 36, 96)), 0.60, (255, 140, 220),
+    ),
+}  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +28,9 @@ class Dome:
         """Give the depth [n] at the points of a path [n, 2]."""
         if not self.depth:
             return np.full(len(path), self.rim)
-        u = path[:, 0] / self.half_width
-        v = (path[:, 1] - self.middle_y) / self.half_height
-        return self.rim + self.depth * np.sqrt(np.maximum(1 - u * u - v * v, 0))
+        out = (path - (0.0, self.middle_y)) / (self.half_width, self.half_height)
+        out *= out
+        return self.rim + self.depth * np.sqrt(np.maximum(1 - out[:, 0] - out[:, 1], 0))
 
 
 def flat(depth: float) -> Dome:
@@ -50,10 +51,18 @@ class Pose:
 
     def place(self, path: Path) -> Path:
         """Project a path [n, 2] of the upright head onto the picture."""
+        placed = np.array(path, dtype=np.float64)
         if self.turn:
             angle = math.radians(self.turn)
-            x = path[:, 0] * math.cos(angle) + self.dome.depth_at(path) * math.sin(angle)
-            path = np.stack([x, path[:, 1]], axis=1)
+            placed[:, 0] *= math.cos(angle)
+            placed[:, 0] += self.dome.depth_at(path) * math.sin(angle)
+        return placed @ self._matrix + self._shift
+
+    @cached_property
+    def _matrix(self) -> NDArray[np.float64]:
         cos, sin = (f(math.radians(self.tilt)) * self.scale for f in (math.cos, math.sin))
-        matrix = np.array([[cos, sin], [-sin, cos]])
-        return (path - _PIVOT) @ matrix + (_PIVOT + (self.dx, self.dy))
+        return np.array([[cos, sin], [-sin, cos]])
+
+    @cached_property
+    def _shift(self) -> NDArray[np.float64]:
+        return _PIVOT - _PIVOT @ self._matrix + (self.dx, self.dy)
