@@ -67,7 +67,7 @@ def anatomy(face: FaceDescription) -> Anatomy:
         eye_y=eye_y,
         eye_half_width=wide * (1 + 0.05 * face.eye_size) * (0.96 if is_man else 1.0),
         eye_half_height=tall * (1 + 0.07 * face.eye_size) * (0.84 if is_man else 1.0),
-        brow_y=eye_y - 0.100 + (0.014 if is_man else 0.0),
+        brow_y=eye_y - 1.05 * tall - 0.040 + (0.024 if is_man else 0.0),
         nose_y=eye_y + 0.118,
         mouth_y=mouth_y + (0.004 if is_man else 0.0),
         neck_half=neck + (0.026 if is_man else 0.0),

@@ -10,16 +10,20 @@ from data.faces.background import draw_background
 from data.faces.canvas import Canvas
 from data.faces.curves import moved
 from data.faces.description import FaceDescription
-from data.faces.face.eyes import draw_eyes
-from data.faces.face.head import draw_blush, draw_face, draw_neck, draw_nose, face_shape
-from data.faces.face.mouth import draw_brows, draw_mouth
+from data.faces.face.brows import draw_brows
+from data.faces.face.eyes import draw_eyes, draw_lashes
+from data.faces.face.glasses import draw_arms, draw_glasses
+from data.faces.face.head import draw_contour, draw_ears, draw_face, draw_neck, face_shape
+from data.faces.face.marks import draw_marks
+from data.faces.face.mouth import draw_mouth
+from data.faces.face.nose import draw_nose
 from data.faces.figure import Figure
 from data.faces.hair.back import draw_back_hair, draw_shoulder_hair
 from data.faces.hair.front import cap_shape, draw_ahoge, draw_cap, draw_side_locks
 from data.faces.light import has_rim, lit
 from data.faces.manga import PITCH, screened
 from data.faces.paint import Paint, colour_paint, line_paint, tone_paint
-from data.faces.wear.accessories import draw_accessory, draw_ears_of_cat, draw_glasses
+from data.faces.wear.accessories import draw_accessory, draw_ears_of_cat
 from data.faces.wear.clothes import draw_clothes, draw_clothes_behind
 
 _PAINTS: dict[str, Callable[[FaceDescription], Paint]] = {
@@ -75,7 +79,7 @@ def _draw_far(canvas: Canvas, figure: Figure) -> None:
     with figure.on(canvas, "body"):
         draw_clothes_behind(canvas, figure)
     with figure.on(canvas, "neck"):
-        draw_neck(canvas, face, paint.skin)
+        draw_neck(canvas, figure)
     with figure.on(canvas, "body"):
         draw_clothes(canvas, figure)
         draw_shoulder_hair(canvas, figure)
@@ -83,16 +87,18 @@ def _draw_far(canvas: Canvas, figure: Figure) -> None:
 
 def _draw_head(canvas: Canvas, figure: Figure) -> None:
     face, paint = figure.face, figure.paint
+    with figure.on(canvas, "ears"):
+        draw_ears(canvas, figure)
     with figure.on(canvas, "face"):
-        draw_face(canvas, face, paint.skin)
-        with canvas.inside(face_shape(face)):
+        draw_face(canvas, figure)
+        with canvas.inside(face_shape(figure)):
             with figure.on(canvas, "hair"):  # its shadow
                 shadow = moved(cap_shape(figure), -0.010 * face.light_side, 0.026)
                 canvas.fill(shadow, paint.skin.shade)
-            draw_blush(canvas, face, paint.skin)
-        draw_nose(canvas, face, paint.skin)
-        draw_mouth(canvas, face, paint.skin)
-        draw_eyes(canvas, face, paint.hair, paint.skin)
+            draw_marks(canvas, figure)
+        draw_contour(canvas, figure)
+        for part in (draw_nose, draw_mouth, draw_eyes, draw_lashes, draw_brows, draw_arms):
+            part(canvas, figure)
 
 
 def _draw_near(canvas: Canvas, figure: Figure) -> None:
@@ -104,6 +110,7 @@ def _draw_near(canvas: Canvas, figure: Figure) -> None:
         draw_ahoge(canvas, figure)
         draw_accessory(canvas, face, paint.hair)
     with figure.on(canvas, "face"):
-        draw_brows(canvas, face, paint.hair, paint.skin)
+        draw_lashes(canvas, figure, 0.35)
+        draw_brows(canvas, figure, 0.45)
     with figure.on(canvas, "glasses"):
-        draw_glasses(canvas, face)
+        draw_glasses(canvas, figure)

@@ -1,94 +1,141 @@
-"""Neck, ears, the shape of the face, blush and nose."""
+"""The shape of the face with its cel shadow, the ears and the neck."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from data.faces.canvas import Canvas
-from data.faces.colour import Tones, mix
-from data.faces.curves import Path, bezier, ellipse, mirrored, smooth
-from data.faces.description import FaceDescription
+from data.faces.curves import Path, bezier, moved, smooth
+from data.faces.face.mood import is_grown_man
+from data.faces.figure import Figure
 
-CHIN_Y = 0.845
-EAR_Y = 0.615
-
-
-def cheek_width(face: FaceDescription) -> float:
-    """Give half the width of the face at the cheekbones."""
-    return 0.272 + 0.012 * face.head_width
+_CRISP = 0.40  # hardness of the light from which shadows have an edge
 
 
-def face_shape(face: FaceDescription) -> Path:
+def face_shape(figure: Figure) -> Path:
     """Outline the face from the hidden top of the skull to the chin."""
-    wide = cheek_width(face)
-    jaw = 0.186 + 0.016 * face.jaw_width + 0.5 * (wide - 0.272)
-    chin = 0.062 - 0.026 * face.chin_point
-    half = [
+    right, left = _half(figure, 1), _half(figure, -1)
+    chin = (0.0, figure.body.chin_y)
+    return smooth([*right, chin, *[(-x, y) for x, y in reversed(left)]], 5, closed=True)
+
+
+def _half(figure: Figure, side: int) -> list[tuple[float, float]]:
+    """List the right half of the contour as it is on one side of the picture.
+
+    On the far side of a turned head the brow and the cheekbone stand out before the eye.
+    """
+    body = figure.body
+    cheek, jaw, chin, low = body.cheek_half, body.jaw_half, body.chin_half, body.chin_y
+    far = max(side * figure.face.turn / 20, 0.0)
+    return [
         (0.12, 0.20),
-        (wide * 0.92, 0.34),
-        (wide, 0.50),
-        (wide * 0.985, 0.60),
-        (wide * 0.91, 0.69),
-        (jaw, 0.755),
-        (chin + 0.060, CHIN_Y - 0.036),
-        (chin, CHIN_Y - 0.008),
+        (cheek * 0.92, 0.34),
+        (cheek + 0.004 * far, body.eye_y - 0.10),
+        (cheek * 0.985 - 0.013 * far, body.eye_y),
+        (cheek * 0.965 + 0.004 * far, body.eye_y + 0.075),
+        (0.35 * cheek + 0.65 * jaw + 0.004 * far, low - 0.122),
+        (jaw, low - 0.082),
+        (chin + 0.056, low - 0.030),
+        (chin, low - 0.0065),
     ]
-    shape = smooth([*half, (0.0, CHIN_Y), *[(-x, y) for x, y in reversed(half)]], 6, closed=True)
-    return shape
 
 
-def draw_neck(canvas: Canvas, face: FaceDescription, skin: Tones) -> None:
-    """Draw the neck down to the shoulders with the shadow of the chin on it."""
-    half = [(0.082, 0.74), (0.080, 0.86), (0.088, 0.91), (0.20, 0.955), (0.46, 1.06)]
-    neck = smooth(mirrored(half), 6, closed=True)
-    canvas.fill(neck, skin.base)
-    with canvas.inside(neck):
-        canvas.fill(ellipse(-0.02 * face.light_side, 0.80, 0.17, 0.115), skin.shade)
-    canvas.outline(neck, 0.0048, skin.line)
-
-
-def draw_face(canvas: Canvas, face: FaceDescription, skin: Tones) -> None:
-    """Draw ears and face with the cel shadow on the side away from the light."""
-    for side in (-1, 1):
-        _draw_ear(canvas, face, skin, side)
-    shape = face_shape(face)
+def draw_face(canvas: Canvas, figure: Figure) -> None:
+    """Fill the face and shade its side away from the light."""
+    shape, skin = face_shape(figure), figure.paint.skin
     canvas.fill(shape, skin.base)
     with canvas.inside(shape):
-        away, wide = -face.light_side, cheek_width(face)
-        edge = [(0.97, 0.45), (0.93, 0.60), (0.80, 0.70), (0.58, 0.78), (0.28, 0.835)]
-        inner = smooth([(away * wide * x, y) for x, y in edge], 5).tolist()
-        outer = [[0.0, 0.95], [away * 0.5, 0.95], [away * 0.5, 0.45]]
-        canvas.fill(_array(inner + outer), mix(skin.base, skin.shade, 0.75))
-    canvas.outline(shape, 0.0055, skin.line)
+        _shade(canvas, figure, _cheek_shadow(figure))
 
 
-def _array(points: list[list[float]]) -> Path:
-    return smooth(points, 1)
+def draw_contour(canvas: Canvas, figure: Figure) -> None:
+    """Ink the outline of the face, heavier below the chin."""
+    canvas.outline(face_shape(figure), 0.0062, figure.paint.skin.line)
 
 
-def _draw_ear(canvas: Canvas, face: FaceDescription, skin: Tones, side: int) -> None:
-    x = side * (cheek_width(face) + 0.006)
-    half = [(x - side * 0.02, 0.555), (x + side * 0.022, 0.557), (x + side * 0.031, 0.60)]
-    ear = smooth([*half, (x + side * 0.015, 0.655), (x - side * 0.02, 0.675)], 5, closed=True)
-    canvas.fill(ear, skin.base)
-    canvas.fill(ellipse(x + side * 0.008, 0.607, 0.010, 0.030, 14), skin.shade)
-    canvas.outline(ear, 0.005, skin.line)
+def _cheek_shadow(figure: Figure) -> Path:
+    body, away = figure.body, -figure.face.light_side
+    cheek, low = body.cheek_half, body.chin_y
+    edge = [
+        (0.90 * cheek, 0.30),
+        (0.80 * cheek, body.eye_y - 0.11),
+        (0.93 * cheek, body.eye_y - 0.02),
+        (0.80 * cheek, body.eye_y + 0.09),
+        (0.84 * body.jaw_half, low - 0.105),
+        (0.66 * body.jaw_half, low - 0.055),
+        (0.2 * body.chin_half, low - 0.016),
+        (-1.5 * body.chin_half, low - 0.004),
+    ]
+    outside = [(0.0, low + 0.1), (0.5, low + 0.1), (0.5, 0.30)]
+    inner = smooth([(away * x, y) for x, y in edge], 4)
+    return np.concatenate([inner, [(away * x, y) for x, y in outside]])
 
 
-def draw_blush(canvas: Canvas, face: FaceDescription, skin: Tones) -> None:
-    """Redden the cheeks."""
-    if face.blush < 0.25:
-        return
-    colour = mix(skin.shade, (240, 90, 100), 0.55)
+def _shade(canvas: Canvas, figure: Figure, shadow: Path) -> None:
+    """Lay a shadow on the skin whose edge is as hard as the light."""
+    hardness = figure.face.light_hardness
+    if hardness >= _CRISP:
+        canvas.fill(shadow, figure.paint.skin.shade)
+    else:
+        canvas.soft(shadow, figure.paint.skin.shade, 1.0, 0.010 + 0.05 * (_CRISP - hardness))
+
+
+def draw_ears(canvas: Canvas, figure: Figure) -> None:
+    """Draw the ears, which the face and the hair cover in part."""
+    body, skin = figure.body, figure.paint.skin
     for side in (-1, 1):
-        x = side * 0.178
-        canvas.glow(x, 0.705, 0.078, 0.042, colour, 0.35 + 0.45 * face.blush)
+        x, y = side * (body.cheek_half - 0.004), body.ear_y
+
+        def at(*points: tuple[float, float], x: float = x, y: float = y, side: int = side) -> Path:
+            return np.array([(x + side * u, y + v) for u, v in points])
+
+        shell = smooth(
+            at((-0.02, -0.055), (0.018, -0.062), (0.042, -0.040), (0.036, 0.010), (0.020, 0.052),
+               (-0.02, 0.065)), 4, closed=True)  # fmt: skip
+        canvas.fill(shell, skin.base)
+        bowl = smooth(
+            at((0.0, -0.035), (0.024, -0.036), (0.022, 0.0), (0.008, 0.030)), 4, closed=True
+        )
+        canvas.fill(bowl, skin.shade)
+        canvas.outline(shell, 0.0058, skin.line)
+        rim = bezier(*at((0.006, -0.040), (0.034, -0.050), (0.024, -0.004)), samples=8)
+        canvas.stroke(rim, 0.0045, skin.line, 0.2, 0.2)
 
 
-def draw_nose(canvas: Canvas, face: FaceDescription, skin: Tones) -> None:
-    """Hint at the nose by a short line and its shadow."""
-    x, away = 0.0, -face.light_side
-    shadow = smooth(
-        [(x, 0.690), (x + away * 0.013, 0.712), (x, 0.716), (x - away * 0.004, 0.705)], 4, True
-    )
-    canvas.fill(shadow, skin.shade)
-    tick = bezier((x + away * 0.005, 0.699), (x + away * 0.009, 0.712), (x - away * 0.006, 0.716))
-    canvas.stroke(tick, 0.0065, mix(skin.line, skin.deep, 0.3), 0.2, 0.5)
+def draw_neck(canvas: Canvas, figure: Figure) -> None:
+    """Draw neck and shoulders with the shadow of the chin on them."""
+    body, skin = figure.body, figure.paint.skin
+    half = [
+        (body.neck_half * 1.05, body.chin_y - 0.12),
+        (body.neck_half, body.chin_y + 0.02),
+        (body.neck_half * 1.06, body.shoulder_y - 0.022),
+        (body.neck_half + 0.06, body.shoulder_y + 0.012),
+        (body.shoulder_half, 1.02),
+        (body.shoulder_half + 0.04, 1.16),
+    ]
+    neck = smooth([*half, *[(-x, y) for x, y in reversed(half)]], 5, closed=True)
+    canvas.fill(neck, skin.base)
+    with canvas.inside(neck), figure.on(canvas, "face"):
+        cast = moved(face_shape(figure), -0.016 * figure.face.light_side, 0.042)
+        _shade(canvas, figure, cast)
+    canvas.outline(neck, 0.0058, skin.line)
+    _draw_throat(canvas, figure)
+
+
+def _draw_throat(canvas: Canvas, figure: Figure) -> None:
+    """Hint at collarbones and, on men, at the muscles of the neck and the Adam's apple."""
+    body, line = figure.body, figure.paint.skin.line
+    y = body.shoulder_y
+    for side in (-1, 1):
+        bone = bezier((side * 0.026, y + 0.052), (side * 0.08, y + 0.034), (side * 0.17, y + 0.030))
+        canvas.stroke(bone, 0.0045, line, 0.4, 0.0)
+        if is_grown_man(figure.face):
+            muscle = bezier(
+                (side * 0.66 * body.neck_half, y - 0.035),
+                (side * 0.50 * body.neck_half, y + 0.005),
+                (side * 0.028, y + 0.040),
+            )
+            canvas.stroke(muscle, 0.0042, line, 0.0, 0.3)
+    if is_grown_man(figure.face):
+        apple = bezier((0.002, y - 0.034), (0.011, y - 0.022), (0.0, y - 0.014))
+        canvas.stroke(apple, 0.0045, line, 0.1, 0.3)

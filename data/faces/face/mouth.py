@@ -1,83 +1,105 @@
-"""The mouth in its expressions, and the brows."""
+"""The mouth in its expressions."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
+
 from data.faces.canvas import Canvas
-from data.faces.colour import RGB, Tones, mix
+from data.faces.colour import RGB, mix
 from data.faces.curves import Path, bezier, ellipse, smooth
-from data.faces.description import FaceDescription
+from data.faces.face.mood import is_grown_man, mouth_of
+from data.faces.figure import Figure
 
-_Y = 0.770
-_INSIDE: RGB = (148, 48, 58)
-_TONGUE: RGB = (232, 118, 120)
-_TEETH: RGB = (255, 250, 246)
+_Knots = tuple[tuple[float, float], ...]
+
+# Closed mouths: the right half of the line from the middle, in picture units, v upwards.
+_CLOSED: dict[str, _Knots] = {
+    "line": ((0.0, -0.003), (0.022, -0.003), (0.044, 0.003)),
+    "smile": ((0.0, -0.011), (0.030, -0.007), (0.060, 0.012)),
+    "frown": ((0.0, 0.009), (0.026, 0.005), (0.046, -0.010)),
+    "tense": ((0.0, 0.004), (0.022, 0.004), (0.042, -0.007)),
+}
 
 
-def draw_mouth(canvas: Canvas, face: FaceDescription, skin: Tones) -> None:
+@dataclass(frozen=True)
+class _Open:
+    """An open mouth: the right half of its outline from the top, and what is seen inside."""
+
+    half: _Knots
+    teeth: float = 0.0  # lower edge of the upper teeth, v upwards; none if 0
+    tongue: float = 0.0  # height of the tongue
+    grows: float = 0.0  # by how much a wide open mouth is taller
+
+
+_OPEN = {
+    "parted": _Open(
+        ((0.0, 0.004), (0.020, 0.005), (0.034, 0.006), (0.020, -0.010), (0.0, -0.014)), grows=0.5
+    ),
+    "laugh": _Open(
+        ((0.0, 0.010), (0.034, 0.014), (0.066, 0.022), (0.052, -0.018), (0.024, -0.040),
+         (0.0, -0.044)), 0.002, 0.022, 0.35),
+    "grin": _Open(
+        ((0.0, 0.008), (0.040, 0.012), (0.078, 0.024), (0.058, -0.016), (0.028, -0.030),
+         (0.0, -0.033)), -0.1, 0.0, 0.3),
+    "gasp": _Open(
+        ((0.0, 0.024), (0.019, 0.014), (0.024, -0.006), (0.016, -0.026), (0.0, -0.031)),
+        0.0, 0.014, 0.5),
+    "quiver": _Open(
+        ((0.0, 0.012), (0.022, 0.010), (0.040, -0.010), (0.026, -0.020), (0.0, -0.018)),
+        0.0, 0.0, 0.4),
+    "shout": _Open(
+        ((0.0, 0.022), (0.026, 0.020), (0.044, 0.006), (0.050, -0.024), (0.026, -0.038),
+         (0.0, -0.036)), 0.008, 0.020, 0.35),
+}  # fmt: skip
+
+
+def draw_mouth(canvas: Canvas, figure: Figure) -> None:
     """Draw the mouth that goes with the expression."""
-    x = 0.0
-    ink = mix(skin.line, (130, 30, 40), 0.35)
-    if face.expression in ("surprised", "grin"):
-        shape = _open_shape(face.expression, x)
-        _draw_open(canvas, shape, x, ink, face.expression)
-        return
-    bend = {"smile": 0.030, "sad": -0.026, "angry": -0.02}.get(face.expression, 0.01)
-    half = {"smile": 0.068}.get(face.expression, 0.045)
-    line = bezier((x - half, _Y - bend / 2), (x, _Y + bend), (x + half, _Y - bend / 2), samples=16)
-    canvas.stroke(line, 0.0125, ink, 0.35, 0.35)
-    under = bezier((x - 0.016, _Y + 0.026), (x, _Y + 0.031), (x + 0.016, _Y + 0.026))
-    canvas.stroke(under, 0.006, skin.shade, 0.2, 0.2)
-
-
-def _open_shape(expression: str, x: float) -> Path:
-    if expression == "surprised":
-        return ellipse(x, _Y + 0.004, 0.029, 0.034, 20)
-    if expression == "grin":
-        points = [
-            (-0.066, -0.018),
-            (0.0, -0.008),
-            (0.066, -0.018),
-            (0.046, 0.020),
-            (0, 0.030),
-            (-0.046, 0.020),
-        ]
+    name = mouth_of(figure.face)
+    ink = mix(figure.paint.skin.line, figure.paint.mouth.deep, 0.4)
+    if name in _OPEN:
+        _draw_open(canvas, figure, _OPEN[name], ink)
     else:
-        points = [
-            (-0.060, -0.020),
-            (0.0, -0.011),
-            (0.060, -0.020),
-            (0.044, 0.024),
-            (0, 0.044),
-            (-0.044, 0.024),
-        ]
-    return smooth([(x + 1.14 * px, _Y + 1.12 * py) for px, py in points], 6, closed=True)
+        _draw_closed(canvas, figure, _CLOSED[name], ink)
 
 
-def _draw_open(canvas: Canvas, shape: Path, x: float, ink: RGB, expression: str) -> None:
-    canvas.fill(shape, _TEETH if expression == "grin" else _INSIDE)
-    with canvas.inside(shape):
-        if expression == "grin":
-            canvas.stroke(bezier((x - 0.07, _Y), (x, _Y + 0.014), (x + 0.07, _Y)), 0.004, ink, 1, 1)
-        else:
-            canvas.fill(ellipse(x, _Y + 0.045, 0.036, 0.026, 20), _TONGUE)
-        if expression == "open_smile":
-            canvas.fill(ellipse(x, _Y - 0.024, 0.052, 0.017, 20), _TEETH)
-    canvas.outline(shape, 0.0075, ink)
+def _width(figure: Figure) -> float:
+    face = figure.face
+    return 1.12 if is_grown_man(face) else 0.86 if face.age == "child" else 1.0
 
 
-def draw_brows(canvas: Canvas, face: FaceDescription, hair: Tones, skin: Tones) -> None:
-    """Draw both brows in the hair's own dark tone."""
-    lift = {"surprised": -0.020, "open_smile": -0.008, "sad": -0.004}.get(face.expression, 0.0)
-    tilt = 0.016 * face.brow_tilt - (0.016 if face.expression == "sad" else 0.0)
-    colour = mix(hair.line, skin.line, 0.25)
-    for side in (-1, 1):
-        x, y = 0.0, 0.487 + lift
-        inner, outer = (x + side * 0.072, y + tilt), (x + side * 0.218, y + 0.012 - 0.6 * tilt)
-        arch = (x + side * 0.15, y - 0.022)
-        canvas.stroke(
-            bezier(inner, arch, outer, samples=14),
-            0.010 + 0.008 * face.brow_weight,
-            colour,
-            0.8,
-            0.15,
-        )
+def _draw_closed(canvas: Canvas, figure: Figure, half: _Knots, ink: RGB) -> None:
+    wide, y = _width(figure), figure.body.mouth_y
+    row = [(-u, v) for u, v in half[:0:-1]] + list(half)
+    line = smooth([(u * wide, y - v) for u, v in row], 5)
+    from_middle = np.abs(np.linspace(-1, 1, len(line)))
+    canvas.band(line, 0.0088 * canvas.ink * (0.75 + 0.25 * from_middle), ink)
+    low = y - half[0][1] + 0.022
+    lip = bezier((-0.018 * wide, low), (0.0, low + 0.006), (0.018 * wide, low), samples=7)
+    canvas.stroke(lip, 0.0065, figure.paint.skin.shade, 0.1, 0.1)
+
+
+def _draw_open(canvas: Canvas, figure: Figure, form: _Open, ink: RGB) -> None:
+    tones, wide, y = figure.paint.mouth, _width(figure), figure.body.mouth_y
+    grown = 1 + form.grows * (figure.face.mouth_open - 0.5)
+
+    def place(v: float) -> float:
+        return y - v * (grown if v < 0 else 1.0)
+
+    right = [(u * wide, place(v)) for u, v in form.half]
+    outline = smooth([*right, *[(-x, v) for x, v in right[-2:0:-1]]], 4, closed=True)
+    canvas.fill(outline, tones.base)
+    with canvas.inside(outline):
+        bottom = outline[:, 1].max()
+        if form.tongue:
+            canvas.fill(ellipse(0, bottom, 0.036 * wide, form.tongue * grown, 18), tones.light)
+        if form.teeth:
+            canvas.fill(_teeth(outline, place(form.teeth)), tones.gleam)
+
+    canvas.outline(outline, 0.0078, ink)
+
+
+def _teeth(outline: Path, low: float) -> Path:
+    return np.stack([outline[:, 0], np.minimum(outline[:, 1], low)], axis=1)
