@@ -1,117 +1,180 @@
-"""The lower edge of the fringe: clumps of hair as a row of valleys and tips."""
+"""The fringe: clumps of hair from temple to temple as a row of valleys and tips."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
 
 import numpy as np
 
+from data.faces.anatomy import Anatomy
 from data.faces.curves import Path, bezier
-from data.faces.description import FaceDescription
+from data.faces.figure import Figure
 
 Point = tuple[float, float]
+Row = tuple[list[Point], list[Point]]  # tips, and one valley more than tips, from left to right
 
 
 @dataclass(frozen=True)
 class Clump:
-    """One tapering piece of fringe between two valleys."""
+    """One piece of hair between two valleys; its sides bend sideways by `bend`."""
 
     left: Point
     tip: Point
     right: Point
+    bend: float = 0.0
+    is_cut: bool = False  # level, as with scissors
+
+    def side(self, is_right: bool) -> Path:
+        """Trace one side from its valley to the tip."""
+        (vx, vy), (tx, ty) = (self.right if is_right else self.left), self.tip
+        if self.is_cut:
+            return np.array([(vx, vy), (vx + 0.06 * (tx - vx), ty - 0.009), (tx, ty)])
+        middle = vx + 0.10 * (tx - vx) + self.bend, vy + 0.60 * (ty - vy)
+        return bezier((vx, vy), middle, self.tip, samples=8)
 
     def edge(self) -> Path:
         """Trace from the left valley over the tip to the right valley."""
-        return np.concatenate([_blade(self.left, self.tip), _blade(self.right, self.tip)[::-1]])
+        return np.concatenate([self.side(False), self.side(True)[::-1]])
 
 
-def _blade(valley: Point, tip: Point) -> Path:
-    (vx, vy), (tx, ty) = valley, tip
-    return bezier(valley, (vx + 0.12 * (tx - vx), vy + 0.62 * (ty - vy)), tip, samples=9)
-
-
-def parting(face: FaceDescription) -> float:
-    """Give the x at which the hair parts on the crown."""
-    return 0.085 * face.hair_part
-
-
-def clumps(face: FaceDescription, half_width: float) -> list[Clump]:
+def clumps(figure: Figure) -> list[Clump]:
     """Lay out the fringe from the left temple to the right one."""
+    face, body = figure.face, figure.body
     random = Random(face.hair_seed)
-    tips, valleys = _LAYOUTS[face.fringe](face, random)
-    temple = 0.60 + random.uniform(0, 0.05)
-    tips = [(-half_width + 0.012, temple), *tips, (half_width - 0.012, temple)]
-    edge = (-half_width - 0.004, 0.50)
-    nodes = [edge, *valleys, (-edge[0], edge[1])]
-    return [Clump(a, tip, b) for a, tip, b in zip(nodes[:-1], tips, nodes[1:], strict=True)]
+    tips, valleys = _ROWS[face.fringe](figure, random)
+    placed = [_placed(body, point) for point in tips]
+    nodes = [_placed(body, point) for point in valleys]
+    row = [
+        Clump(a, _short_of_eye(body, tip), b, _bend(a, tip, b), face.fringe == "blunt")
+        for a, tip, b in zip(nodes[:-1], placed, nodes[1:], strict=True)
+    ]
+    return [_temple(figure, random, row[0].left), *row, _temple(figure, random, row[-1].right)]
 
 
-def _row(
-    random: Random, xs: Sequence[float], tip_y: float, valley_y: float, lean: float, jitter: float
-) -> tuple[list[Point], list[Point]]:
-    """Put one tip between each two of the valleys `xs`, leaning to a side."""
-    valleys = [(x, valley_y + random.uniform(-jitter, jitter)) for x in xs]
-    tips = []
-    for a, b in pairwise(xs):
-        x = (a + b) / 2 + lean * (b - a)
-        droop = 0.16 * (abs(x) / 0.28) ** 2.5 * 0.35
-        tips.append((x, tip_y + droop + random.uniform(-jitter, jitter)))
-    return tips, valleys
+def below(row: Sequence[Clump]) -> list[Clump]:
+    """Lay out the clumps that peep out between those of `row`, one in each valley."""
+    behind = []
+    for first, second in pairwise(row):
+        x, y = first.right
+        reach = min(first.tip[1], second.tip[1]) - y
+        if 0.03 < reach < 0.2 and not first.is_cut:
+            width = 0.3 * min(second.tip[0] - first.tip[0], 0.12)
+            tip = x + 0.3 * width, y + 0.62 * reach
+            behind.append(Clump((x - width, y), tip, (x + width, y), 0.006))
+    return behind
 
 
-def _spread(random: Random, count: int, half: float, jitter: float) -> list[float]:
-    step = 2 * half / count
-    return [-half + step * i + random.uniform(-jitter, jitter) * step for i in range(count + 1)]
+def _placed(body: Anatomy, point: Point) -> Point:
+    """Turn half widths of the hair, and the way from the crown to the eyes, to picture units."""
+    x, down = point
+    return x * body.hair_half, body.crown_y + down * (body.eye_y - body.crown_y)
 
 
-def _blunt(face: FaceDescription, random: Random) -> tuple[list[Point], list[Point]]:
-    tips, valleys = _row(random, _spread(random, 8, 0.255, 0.12), 0.508, 0.470, 0.0, 0.006)
-    deep = random.sample(range(2, 7), 2)
-    return tips, [(x, y - 0.055 if i in deep else y) for i, (x, y) in enumerate(valleys)]
+def _short_of_eye(body: Anatomy, tip: Point) -> Point:
+    """Shorten a clump that would hide a pupil."""
+    x, y = tip
+    gap = abs(abs(x) - body.eye_x) / (0.95 * body.eye_half_width)
+    free = body.eye_y - body.eye_half_height * (0.62 - 0.75 * min(gap, 1.6) ** 3)
+    return x, min(y, free)
 
 
-def _layered(face: FaceDescription, random: Random) -> tuple[list[Point], list[Point]]:
-    count = random.choice((5, 6, 7))
-    lean = 0.22 * face.hair_part
-    return _row(random, _spread(random, count, 0.262, 0.18), 0.525, 0.400, lean, 0.018)
+def _bend(left: Point, tip: Point, right: Point) -> float:
+    """Bow a clump against the way its tip points, so that it falls in a curve."""
+    return -0.22 * (tip[0] - (left[0] + right[0]) / 2)
 
 
-def _swept(face: FaceDescription, random: Random) -> tuple[list[Point], list[Point]]:
-    side = 1 if face.hair_part >= 0 else -1
-    xs = [-0.262, -0.135, -0.02, 0.075, 0.165, 0.262]
-    ys = [0.475, 0.425, 0.385, 0.345, 0.270, 0.430]
-    valleys = [(x + random.uniform(-0.01, 0.01), y) for x, y in zip(xs, ys, strict=True)]
-    tips = [(-0.245, 0.580), (-0.125, 0.555), (-0.015, 0.530), (0.075, 0.485), (0.245, 0.535)]
-    tips = [(x, y + random.uniform(-0.012, 0.012)) for x, y in tips]
-    if side > 0:
-        return tips, valleys
+def _temple(figure: Figure, random: Random, inner: Point) -> Clump:
+    """Hang the outermost clump in front of the ear."""
+    side = 1 if inner[0] > 0 else -1
+    body = figure.body
+    outer = side * (body.hair_half + 0.002), 0.505
+    down = 1.10 + random.uniform(-0.04, 0.06)
+    if figure.face.fringe == "back":
+        down = 1.0
+    tip = _placed(body, (side * 0.80, down))
+    left, right = (inner, outer) if side > 0 else (outer, inner)
+    return Clump(left, tip, right, side * 0.012)
+
+
+def _jittered(random: Random, points: Sequence[Point], dx: float, dy: float) -> list[Point]:
+    return [(x + random.uniform(-dx, dx), y + random.uniform(-dy, dy)) for x, y in points]
+
+
+def _flipped(row: Row) -> Row:
+    tips, valleys = row
     return [(-x, y) for x, y in tips[::-1]], [(-x, y) for x, y in valleys[::-1]]
 
 
-def _parted(face: FaceDescription, random: Random) -> tuple[list[Point], list[Point]]:
-    middle = parting(face)
-    xs = [-0.268, -0.215, -0.135, middle, 0.135, 0.215, 0.268]
-    ys = [0.50, 0.475, 0.385, 0.235, 0.385, 0.475, 0.50]
-    tips = [(-0.262, 0.625), (-0.205, 0.575), (-0.150, 0.475)]
-    tips = [*tips, *[(-x, y) for x, y in tips[::-1]]]
-    tips = [(x + random.uniform(-0.006, 0.006), y + random.uniform(-0.02, 0.012)) for x, y in tips]
-    return tips, list(zip(xs, ys, strict=True))
+def _wildness(figure: Figure) -> float:
+    return {"messy": 2.2, "spiky": 1.6}.get(figure.face.hair_style, 1.0)
 
 
-def _crossed(face: FaceDescription, random: Random) -> tuple[list[Point], list[Point]]:
-    middle = 0.045 * face.hair_part
-    xs = [-0.262, -0.175, -0.055 + middle, 0.055 + middle, 0.175, 0.262]
-    ys = [0.455, 0.405, 0.335, 0.335, 0.405, 0.455]
-    tips = [(-0.228, 0.570), (-0.122, 0.515), (1.6 * middle, 0.590), (0.122, 0.515), (0.228, 0.570)]
-    tips = [(x + random.uniform(-0.01, 0.01), y + random.uniform(-0.018, 0.012)) for x, y in tips]
-    return tips, list(zip(xs, ys, strict=True))
+def _widths(random: Random, count: int) -> list[float]:
+    """Split the fringe from -0.76 to 0.76 into clumps, wide ones beside narrow ones."""
+    sizes = [(1.25, 0.7, 1.0, 0.6)[k % 4] * random.uniform(0.85, 1.15) for k in range(count)]
+    shift = random.randrange(count)
+    ends = np.concatenate([[0], np.cumsum(sizes[shift:] + sizes[:shift])])
+    return (ends / ends[-1] * 1.52 - 0.76).tolist()
 
 
-_LAYOUTS = {
-    "back": _parted,
+def _blunt(figure: Figure, random: Random) -> Row:
+    xs = _widths(random, 9)
+    level = random.uniform(0.83, 0.87)
+    deep = set(random.sample(range(2, 8), 3))
+    valleys = [(x, level - (0.14 if i in deep else 0.035)) for i, x in enumerate(xs)]
+    tips = [((a + b) / 2, level + 0.10 * ((a + b) / 2) ** 4) for a, b in pairwise(xs)]
+    return _jittered(random, tips, 0.0, 0.010), valleys
+
+
+def _layered(figure: Figure, random: Random) -> Row:
+    xs = _widths(random, random.choice((5, 6, 7)))
+    wild = _wildness(figure)
+    lean = 0.28 * figure.face.hair_part
+    valleys = _jittered(random, [(x, 0.66 + 0.16 * abs(x)) for x in xs], 0, 0.03 * wild)
+    tips = [((a + b) / 2 + lean * (b - a), 0.93 + 0.05 * (b - a)) for a, b in pairwise(xs)]
+    return _jittered(random, tips, 0.02 * wild, 0.045 * wild), valleys
+
+
+def _swept(figure: Figure, random: Random) -> Row:
+    wild = _wildness(figure)
+    tips = [(-0.71, 1.02), (-0.47, 0.97), (-0.17, 0.98), (0.10, 0.84), (0.69, 0.98)]
+    valleys = [(-0.76, 0.80), (-0.52, 0.75), (-0.24, 0.66), (0.04, 0.58), (0.36, 0.38)]
+    tips = _jittered(random, tips, 0.02 * wild, 0.02 * wild)
+    row = tips, [*_jittered(random, valleys, 0.015, 0.015), (0.76, 0.80)]
+    return row if figure.face.hair_part >= 0 else _flipped(row)
+
+
+def _parted(figure: Figure, random: Random) -> Row:
+    wild, middle = _wildness(figure), 0.22 * figure.face.hair_part
+    half = [(0.49, 0.84), (0.63, 1.02)]
+    tips = [*[(-x, y) for x, y in half[::-1]], *half]
+    valleys = [(-0.74, 0.82), (-0.53, 0.68), (middle, 0.33), (0.53, 0.68), (0.74, 0.82)]
+    return _jittered(random, tips, 0.02 * wild, 0.03 * wild), valleys
+
+
+def _crossed(figure: Figure, random: Random) -> Row:
+    wild, middle = _wildness(figure), 0.10 * figure.face.hair_part
+    centre = middle + (0.07 if figure.face.hair_seed % 2 else -0.07)
+    tips = [(-0.66, 1.02), (-0.41, 0.88), (centre, 1.06), (0.41, 0.88), (0.66, 1.02)]
+    valleys = [(-0.76, 0.80), (-0.50, 0.72), (middle - 0.17, 0.52)]
+    valleys += [(middle + 0.17, 0.52), (0.50, 0.72), (0.76, 0.80)]
+    return _jittered(random, tips, 0.025 * wild, 0.03 * wild), valleys
+
+
+def _back(figure: Figure, random: Random) -> Row:
+    """Leave the forehead open: the tips are the teeth of the hairline."""
+    dip = random.uniform(0.0, 0.03)
+    half = [(0.0, 0.335 + dip), (0.30, 0.335), (0.52, 0.42), (0.65, 0.60)]
+    row = [*[(-x, y) for x, y in half[:0:-1]], *half]
+    tips = [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2 + 0.012) for a, b in pairwise(row)]
+    return tips, row
+
+
+_ROWS: dict[str, Callable[[Figure, Random], Row]] = {
+    "back": _back,
     "blunt": _blunt,
     "layered": _layered,
     "swept": _swept,
