@@ -2,49 +2,108 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
+from numpy.typing import NDArray
 
 from data.faces.canvas import Canvas
-from data.faces.colour import RGB
-from data.faces.curves import Path, ribbon, taper
+from data.faces.curves import Path, smooth, taper
 from data.faces.figure import Figure
+from data.faces.hair.braid import draw_braid
+from data.faces.hair.buns import draw_buns
+from data.faces.hair.lock import draw_lock, fill_hair, lock_widths
 from data.faces.hair.silhouettes import contour
+from data.faces.hair.tails import HIGH, LOW, TWIN, draw_tail
 
 _LOOSE = {"long", "hime", "wavy", "bob"}
+_TEMPLE = 14  # where a contour leaves the cap
 
 
 def draw_back_hair(canvas: Canvas, figure: Figure) -> None:
-    """Draw the mass of hair behind head and neck."""
-    sides = {side: contour(figure, side) for side in (-1, 1)}
-    shape = np.concatenate([sides[1], sides[-1][::-1]])
-    canvas.gradient(shape, _fading(figure, "deep"))
-    for side, path in sides.items():
+    """Draw what hangs or is tied behind head and neck, on the layer "back"."""
+    if figure.face.hair_style == "ponytail":
+        draw_tail(canvas, figure, HIGH, _favourite(figure))
+    elif figure.face.hair_style == "buns":
+        draw_buns(canvas, figure)
+    right, left = contour(figure, 1), contour(figure, -1)
+    shape = np.concatenate([right[0], left[0][::-1]])
+    fill_hair(canvas, figure, shape, ("shade", "deep", "deep"))
+    for side, (path, valleys) in ((1, right), (-1, left)):
         _draw_side(canvas, figure, side, path)
+        _draw_valleys(canvas, figure, valleys)
         canvas.stroke(path[4:], 0.0070, figure.paint.hair.line, 0.3, 0.5)
 
 
-def _fading(figure: Figure, tone: str) -> tuple[RGB, ...]:
-    hair, tips = getattr(figure.paint.hair, tone), getattr(figure.paint.tips, tone)
-    return (hair, hair, tips)
+def draw_shoulder_hair(canvas: Canvas, figure: Figure) -> None:
+    """Draw what falls over the shoulders, after the clothes, on the layer "body"."""
+    style, favourite = figure.face.hair_style, _favourite(figure)
+    if style == "twin_tails":
+        with figure.on(canvas, "back"):
+            for side in (-1, 1):
+                draw_tail(canvas, figure, TWIN, side)
+    elif style == "side_tail":
+        with figure.on(canvas, "back"):
+            draw_tail(canvas, figure, LOW, favourite)
+    elif style == "braid":
+        for side in (-1, 1) if figure.face.hair_seed // 8 % 2 else (favourite,):
+            draw_braid(canvas, figure, side)
+    elif style in _FRONT_LOCKS:
+        for side in (-1, 1):
+            _draw_front_lock(canvas, figure, side)
+
+
+def _favourite(figure: Figure) -> int:
+    """Give the side on which a single tail or braid hangs."""
+    return 1 if figure.face.hair_seed % 2 else -1
 
 
 def _draw_side(canvas: Canvas, figure: Figure, side: int, path: Path) -> None:
     """Light the outer clumps and rule the strands between them."""
     if figure.face.hair_style not in _LOOSE:
         return
-    hair = figure.paint.hair
-    is_lit = side == figure.face.light_side
-    for share, width, tone in ((0.80, 0.09, "shade"), (0.99, 0.12, "base" if is_lit else "shade")):
-        flow = _flow(path, share, 14)
-        canvas.gradient(ribbon(flow, width * taper(len(flow), 0.3, 0.1)), _fading(figure, tone))
-    for share in (0.74, 0.90):
-        canvas.stroke(_flow(path, share, 16), 0.0045, hair.line, 0.0, 0.4)
+    path = path[_TEMPLE:]
+    swell = taper(len(path), 0.0, 0.3)
+    fill_hair(canvas, figure, _rim(path, 1 - 0.38 * swell), ("shade",))
+    inner = 1 - (0.26 if side == figure.face.light_side else 0.14) * swell
+    fill_hair(canvas, figure, _rim(path, inner), ("base",))
+    for share in (0.72, 0.87):
+        canvas.stroke(path[2:] * (share, 1.0), 0.0045, figure.paint.hair.line, 0.0, 0.4)
 
 
-def _flow(path: Path, share: float, start: int) -> Path:
-    """Follow the contour further inside."""
-    return path[start:] * (share, 1.0)
+def _rim(path: Path, inner: NDArray[np.float64]) -> Path:
+    """Outline what lies outside the shares `inner` of the way from the middle to the contour."""
+    within = np.stack([path[:, 0] * inner, path[:, 1]], axis=1)
+    return np.concatenate([path, within[::-1]])
 
 
-def draw_shoulder_hair(canvas: Canvas, figure: Figure) -> None:
-    """Draw what falls over the shoulders, in front of the clothes."""
+def _draw_valleys(canvas: Canvas, figure: Figure, valleys: Path) -> None:
+    """Rule a strand up from each valley between tufts."""
+    for x, y in valleys:
+        strand = np.array([(x, y), (1.07 * x, y - 0.05), (1.10 * x, y - 0.11)])
+        canvas.stroke(strand, 0.0045, figure.paint.hair.line, 1.0, 0.0)
+
+
+# Widths of the locks over the shoulders from root to end, and how far they wave.
+_FRONT_LOCKS = {
+    "long": ((0.7, 1.0, 1.0, 0.6), 0.0),
+    "wavy": ((0.7, 1.0, 1.0, 0.8), 0.016),
+    "hime": ((0.8, 0.9, 0.95, 1.0), 0.0),
+}
+
+
+def _draw_front_lock(canvas: Canvas, figure: Figure, side: int) -> None:
+    shares, swing = _FRONT_LOCKS[figure.face.hair_style]
+    random = Random(figure.face.hair_seed + (13 if side > 0 else 14))
+    half, drift = figure.body.hair_half, random.uniform(-0.02, 0.03)
+    path = smooth(
+        [
+            (half - 0.075, 0.60),
+            (half - 0.050 + swing, 0.72),
+            (half - 0.055 - swing, 0.85),
+            (half - 0.080 + swing - drift, 1.06),
+        ],
+        9,
+    )
+    widths = lock_widths(len(path), random.uniform(0.075, 0.105), *shares)
+    draw_lock(canvas, figure, path * (side, 1.0), widths, 2)
