@@ -14,6 +14,9 @@ def make_dataset() -> None:
     """Make and check data sets (zip files in StyleGAN's layout)."""
 
 
+_MEDIA = ("colour", "grey", "lineart", "screentone")
+
+
 @make_dataset.command()
 @click.option("--count", type=click.IntRange(1, 5_000_000), required=True, help="How many faces.")
 @click.option(
@@ -24,11 +27,14 @@ def make_dataset() -> None:
 @click.option(
     "--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes."
 )
-def faces(count: int, size: int, seed: int, out: Path, workers: int) -> None:
+@click.option(
+    "--medium", type=click.Choice(_MEDIA), default="colour", show_default=True, help="Drawn in."
+)
+def faces(count: int, size: int, seed: int, out: Path, workers: int, medium: str) -> None:
     """Draw anime faces, each with its description."""
     from data.faces.export import export_faces
 
-    written = export_faces(out, count=count, size=size, seed=seed, workers=workers)
+    written = export_faces(out, count=count, size=size, seed=seed, workers=workers, medium=medium)
     click.echo(f"{out}: {written} faces of {size}x{size}")
 
 

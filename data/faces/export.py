@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import PIL
@@ -17,23 +18,27 @@ from data.processes import computed
 _CHUNK = 8  # faces per task: what is under way is finished before an interrupt takes effect
 
 
-def export_faces(path: Path, *, count: int, size: int, seed: int, workers: int = 1) -> int:
+def export_faces(
+    path: Path, *, count: int, size: int, seed: int, workers: int = 1, medium: str = "colour"
+) -> int:
     """Write faces 0 to `count - 1` of the set `seed` as a zip, with their descriptions.
 
     `faces.jsonl` holds one description per line, `provenance.json` what made the file. The bytes do
     not depend on `workers`.
 
     Raises:
+        ValueError: if there is no such medium.
         DatasetError: E-OUT-EXISTS if the file exists.
         OSError: if it cannot be written.
     """
-    provenance = {"kind": "faces", "seed": seed, "count": count, "size": size}
+    tasks = _tasks(seed, count, size, medium)
+    provenance = {"kind": "faces", "seed": seed, "count": count, "size": size, "medium": medium}
     versions = {"pillow": PIL.__version__}
     tables = {
         "faces.jsonl": _description_lines(seed, count),
         "provenance.json": [json.dumps(provenance | versions)],
     }
-    with closing(_drawn(seed, count, size, workers)) as pictures:  # or an exit waits for all tasks
+    with closing(_drawn(tasks, workers)) as pictures:  # or an exit waits for all tasks
         return write_archive(path, pictures, tables=tables)
 
 
@@ -43,13 +48,26 @@ def _description_lines(seed: int, count: int) -> Iterator[str]:
         yield json.dumps(line, separators=(",", ":")) + "\n"
 
 
-def _drawn(seed: int, count: int, size: int, workers: int) -> Generator[bytes, None, None]:
-    tasks = [(seed, start, min(start + _CHUNK, count), size) for start in range(0, count, _CHUNK)]
+@dataclass(frozen=True)
+class _Task:
+    seed: int
+    indices: range
+    size: int
+    medium: str
+
+
+def _tasks(seed: int, count: int, size: int, medium: str) -> list[_Task]:
+    starts = range(0, count, _CHUNK)
+    chunks = [range(start, min(start + _CHUNK, count)) for start in starts]
+    return [_Task(seed, chunk, size, medium) for chunk in chunks]
+
+
+def _drawn(tasks: Sequence[_Task], workers: int) -> Generator[bytes, None, None]:
     with closing(computed(_draw_chunk, tasks, workers if workers > 1 else 0)) as results:
         for pictures in results:
             yield from pictures
 
 
-def _draw_chunk(task: tuple[int, int, int, int]) -> list[bytes]:
-    seed, start, stop, size = task
-    return [encode_png(draw(describe(seed, index), size)) for index in range(start, stop)]
+def _draw_chunk(task: _Task) -> list[bytes]:
+    faces = [describe(task.seed, index) for index in task.indices]
+    return [encode_png(draw(face, task.size, task.medium)) for face in faces]
