@@ -43,9 +43,9 @@ class Anatomy:
 
 # chin_y, cheek, jaw, eye_y, eye width, eye height, mouth_y, neck, shoulders
 _AGES = {
-    "child": (0.832, 0.276, 0.188, 0.606, 0.090, 0.094, 0.764, 0.064, 0.36),
-    "teen": (0.845, 0.272, 0.184, 0.592, 0.0855, 0.0855, 0.770, 0.076, 0.42),
-    "adult": (0.858, 0.264, 0.182, 0.580, 0.080, 0.074, 0.778, 0.080, 0.44),
+    "child": (0.832, 0.274, 0.184, 0.606, 0.090, 0.094, 0.764, 0.064, 0.36),
+    "teen": (0.845, 0.268, 0.176, 0.592, 0.0855, 0.0855, 0.770, 0.076, 0.42),
+    "adult": (0.860, 0.260, 0.176, 0.580, 0.080, 0.074, 0.778, 0.080, 0.44),
     "elder": (0.858, 0.266, 0.192, 0.580, 0.076, 0.064, 0.780, 0.080, 0.43),
 }
 
@@ -67,7 +67,7 @@ def anatomy(face: FaceDescription) -> Anatomy:
         eye_y=eye_y,
         eye_half_width=wide * (1 + 0.05 * face.eye_size) * (0.96 if is_man else 1.0),
         eye_half_height=tall * (1 + 0.07 * face.eye_size) * (0.84 if is_man else 1.0),
-        brow_y=eye_y - 1.05 * tall - 0.040 + (0.024 if is_man else 0.0),
+        brow_y=eye_y - 1.05 * tall - 0.045 + (0.024 if is_man else 0.0),
         nose_y=eye_y + 0.118,
         mouth_y=mouth_y + (0.004 if is_man else 0.0),
         neck_half=neck + (0.026 if is_man else 0.0),

@@ -65,11 +65,12 @@ class Eye:
     def of(cls, figure: Figure, side: int) -> Eye:
         """Place the eye on one side of the picture, -1 or 1."""
         body, shape = figure.body, SHAPES[figure.face.eye_shape]
+        far = max(side * figure.face.turn / 20, 0.0)  # narrower, beyond the root of the nose
         return cls(
             side,
-            side * body.eye_x,
+            side * (body.eye_x - 0.007 * far),
             body.eye_y,
-            body.eye_half_width,
+            body.eye_half_width * (1 - 0.05 * far),
             body.eye_half_height * shape.tall,
             shape,
             MOODS[figure.face.expression],

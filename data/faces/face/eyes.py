@@ -75,7 +75,7 @@ def _draw_ball(canvas: Canvas, figure: Figure, eye: Eye) -> None:
 def _draw_iris(canvas: Canvas, figure: Figure, eye: Eye) -> None:
     tones, light = figure.paint.eye, figure.face.light_side
     size = eye.mood.iris
-    rx, ry = 0.665 * size * eye.half_width, 0.93 * size * figure.body.eye_half_height
+    rx, ry = 0.70 * size * eye.half_width, 0.93 * size * figure.body.eye_half_height
     x = eye.at(-0.07, 0)[0] + 0.016 * figure.face.gaze
     y = eye.at(0, -0.05)[1]
 

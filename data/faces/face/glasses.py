@@ -40,10 +40,11 @@ def draw_glasses(canvas: Canvas, figure: Figure) -> None:
     for side in (-1, 1):
         lens = _lens(figure, side)
         _draw_glass(canvas, figure, lens)
-        canvas.outline(lens, 0.0062 if kind == "half_rim" else 0.0092, ink)
         if kind == "half_rim":
-            upper = np.concatenate([lens[-12:], lens[:12]])
-            canvas.stroke(upper, 0.0165, ink, 0.3, 0.3)
+            upper = np.concatenate([lens[-14:], lens[:16]])
+            canvas.stroke(upper, 0.0135, ink, 0.25, 0.25)
+        else:
+            canvas.outline(lens, 0.0092, ink)
     inner, y = body.eye_x - _half_width(figure), body.eye_y - 0.020
     bridge = bezier((-inner - 0.002, y), (0.0, y - 0.020), (inner + 0.002, y), samples=9)
     canvas.stroke(bridge, 0.0105, ink, 1.0, 1.0)
@@ -70,8 +71,8 @@ def _lens(figure: Figure, side: int) -> Path:
 def _draw_glass(canvas: Canvas, figure: Figure, lens: Path) -> None:
     """Tint the lens a little and let it reflect the light in one slanted streak."""
     gleam = figure.paint.metal.gleam
-    canvas.fill(lens, gleam, 0.08)
+    canvas.fill(lens, gleam, 0.05)
     middle, half = lens.mean(axis=0), np.ptp(lens, axis=0) / 2
     to = figure.face.light_side
     streak = np.array([(0.20, -0.84), (0.52, -0.78), (-0.20, 0.80), (-0.50, 0.74)]) * half
-    canvas.fill(middle + streak * (to, 1.0) + (0.30 * to * half[0], 0.0), gleam, 0.26)
+    canvas.fill(middle + streak * (to, 1.0) + (0.30 * to * half[0], 0.0), gleam, 0.17)

@@ -31,11 +31,11 @@ def _half(figure: Figure, side: int) -> list[tuple[float, float]]:
         (0.12, 0.20),
         (cheek * 0.92, 0.34),
         (cheek + 0.004 * far, body.eye_y - 0.10),
-        (cheek * 0.985 - 0.013 * far, body.eye_y),
-        (cheek * 0.965 + 0.004 * far, body.eye_y + 0.075),
-        (0.35 * cheek + 0.65 * jaw + 0.004 * far, low - 0.122),
+        (cheek * 0.985 - 0.007 * far, body.eye_y),
+        (cheek * 0.955 + 0.006 * far, body.eye_y + 0.075),
+        (0.36 * cheek + 0.64 * jaw + 0.005 * far, low - 0.122),
         (jaw, low - 0.082),
-        (chin + 0.056, low - 0.030),
+        (0.40 * jaw + 0.60 * chin, low - 0.029),
         (chin, low - 0.0065),
     ]
 

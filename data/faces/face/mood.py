@@ -28,7 +28,7 @@ MOODS = {
     "smile": Mood("smile", "laugh", brow_lift=0.004, lower=0.10),
     "grin": Mood("grin", "grin", brow_lift=0.006, upper=0.96, lower=0.24),
     "sad": Mood("frown", "quiver", 0.6, 0.004, -0.012, upper=0.86, lower=0.06, slant=-0.16),
-    "angry": Mood("tense", "shout", 0.45, -0.016, 0.010, upper=0.94, lower=0.10, slant=0.30),
+    "angry": Mood("tense", "shout", 0.45, -0.024, 0.012, upper=0.94, lower=0.10, slant=0.30),
     "surprised": Mood("gasp", "gasp", brow_lift=0.024, upper=1.06, lower=-0.04, iris=0.80),
     "closed_eyes": Mood("smile", "laugh", brow_lift=0.004),
     "wink": Mood("smile", "laugh", brow_lift=0.004, lower=0.14),
@@ -38,6 +38,8 @@ MOODS = {
 def mouth_of(face: FaceDescription) -> str:
     """Name the shape of the mouth."""
     mood = MOODS[face.expression]
+    if face.expression == "closed_eyes" and not is_happy(face):
+        return "parted" if face.mouth_open >= mood.opens else "line"
     return mood.open_mouth if face.mouth_open >= mood.opens else mood.mouth
 
 

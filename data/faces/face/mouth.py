@@ -74,8 +74,7 @@ def _draw_closed(canvas: Canvas, figure: Figure, half: _Knots, ink: RGB) -> None
     wide, y = _width(figure), figure.body.mouth_y
     row = [(-u, v) for u, v in half[:0:-1]] + list(half)
     line = smooth([(u * wide, y - v) for u, v in row], 5)
-    from_middle = np.abs(np.linspace(-1, 1, len(line)))
-    canvas.band(line, 0.0088 * canvas.ink * (0.75 + 0.25 * from_middle), ink)
+    canvas.stroke(line, 0.0098, ink, 0.3, 0.3)
     low = y - half[0][1] + 0.022
     lip = bezier((-0.018 * wide, low), (0.0, low + 0.006), (0.018 * wide, low), samples=7)
     canvas.stroke(lip, 0.0065, figure.paint.skin.shade, 0.1, 0.1)

@@ -25,7 +25,7 @@ def draw_nose(canvas: Canvas, figure: Figure) -> None:
     canvas.fill(smooth(shadow, 4, closed=True), skin.shade)
     tick = bezier(*at(to, (0.004, -0.007), (0.011, 0.0), (-0.005, 0.007)), samples=9)
     canvas.stroke(tick, 0.0062, skin.line, 0.1, 0.35)
-    if is_grown and abs(face.turn) > 3:
+    if is_grown and abs(face.turn) > 7:
         height = y - body.eye_y
         ridge = at(to, (0.014, -1.2 * height), (0.0, -0.7 * height), (0.004, -0.24 * height))
         canvas.stroke(bezier(*ridge, samples=9), 0.0042, skin.line, 0.0, 0.2)
