@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -52,8 +54,10 @@ class _Draw:
         self, weights: Mapping[str, float], changes: Mapping[str, float] | None = None
     ) -> str:
         """Choose a name; `changes` multiplies the weights of some."""
-        shares = np.array([w * (changes or {}).get(name, 1.0) for name, w in weights.items()])
-        return list(weights)[int(self._generator.choice(len(shares), p=shares / shares.sum()))]
+        shares = [w * (changes or {}).get(name, 1.0) for name, w in weights.items()]
+        bounds = list(accumulate(shares))
+        place = bisect_right(bounds, float(self._generator.random()) * bounds[-1])
+        return list(weights)[min(place, len(bounds) - 1)]
 
     def pigment(
         self, table: Mapping[str, Pigment], changes: Mapping[str, float]
