@@ -8,16 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.faces.canvas import Canvas
-from data.faces.curves import Path, smooth, taper
+from data.faces.curves import Path, bezier, ribbon, smooth, taper
 from data.faces.figure import Figure
 from data.faces.hair.braid import draw_braid
 from data.faces.hair.buns import draw_buns
 from data.faces.hair.lock import draw_lock, fill_hair, lock_widths
-from data.faces.hair.silhouettes import contour
+from data.faces.hair.silhouettes import Contour, contour, flick
 from data.faces.hair.tails import HIGH, LOW, TWIN, draw_tail
 
 _LOOSE = {"long", "hime", "wavy", "bob"}
-_TEMPLE = 14  # where a contour leaves the cap
 
 
 def draw_back_hair(canvas: Canvas, figure: Figure) -> None:
@@ -26,13 +25,16 @@ def draw_back_hair(canvas: Canvas, figure: Figure) -> None:
         draw_tail(canvas, figure, HIGH, _favourite(figure))
     elif figure.face.hair_style == "buns":
         draw_buns(canvas, figure)
-    right, left = contour(figure, 1), contour(figure, -1)
-    shape = np.concatenate([right[0], left[0][::-1]])
+    sides = {side: contour(figure, side) for side in (1, -1)}
+    for side in sides if figure.face.hair_style in ("long", "wavy") else ():
+        _draw_stray_lock(canvas, figure, side)
+    shape = np.concatenate([sides[1].path, sides[-1].path[::-1]])
     fill_hair(canvas, figure, shape, ("shade", "deep", "deep"))
-    for side, (path, valleys) in ((1, right), (-1, left)):
-        _draw_side(canvas, figure, side, path)
-        _draw_valleys(canvas, figure, valleys)
-        canvas.stroke(path[4:], 0.0070, figure.paint.hair.line, 0.3, 0.5)
+    for side, outline in sides.items():
+        is_lit = side == figure.face.light_side
+        _draw_flow(canvas, figure, outline.flow, is_lit)
+        _draw_tufts(canvas, figure, outline, is_lit)
+        canvas.stroke(outline.path[4:], 0.0070, figure.paint.hair.line, 0.3, 0.5)
 
 
 def draw_shoulder_hair(canvas: Canvas, figure: Figure) -> None:
@@ -58,17 +60,19 @@ def _favourite(figure: Figure) -> int:
     return 1 if figure.face.hair_seed % 2 else -1
 
 
-def _draw_side(canvas: Canvas, figure: Figure, side: int, path: Path) -> None:
+def _draw_flow(canvas: Canvas, figure: Figure, flow: Path, is_lit: bool) -> None:
     """Light the outer clumps and rule the strands between them."""
+    swell = taper(len(flow), 0.0, 0.3)
     if figure.face.hair_style not in _LOOSE:
+        fill_hair(canvas, figure, _rim(flow, 1 - (0.2 if is_lit else 0.0) * swell), ("base",))
         return
-    path = path[_TEMPLE:]
-    swell = taper(len(path), 0.0, 0.3)
-    fill_hair(canvas, figure, _rim(path, 1 - 0.38 * swell), ("shade",))
-    inner = 1 - (0.26 if side == figure.face.light_side else 0.14) * swell
-    fill_hair(canvas, figure, _rim(path, inner), ("base",))
+    fill_hair(canvas, figure, _rim(flow, 1 - 0.38 * swell), ("shade",))
+    fill_hair(canvas, figure, _rim(flow, 1 - (0.26 if is_lit else 0.14) * swell), ("base",))
+    if is_lit and figure.face.hair_shine > 0.3:
+        gleam = flow[-12:-2] * (0.93, 1.0)
+        canvas.fill(ribbon(gleam, 0.018 * taper(len(gleam), 0.0, 0.0)), figure.paint.hair.light)
     for share in (0.72, 0.87):
-        canvas.stroke(path[2:] * (share, 1.0), 0.0045, figure.paint.hair.line, 0.0, 0.4)
+        canvas.stroke(flow[4:] * (share, 1.0), 0.0045, figure.paint.hair.line, 0.0, 0.4)
 
 
 def _rim(path: Path, inner: NDArray[np.float64]) -> Path:
@@ -77,11 +81,23 @@ def _rim(path: Path, inner: NDArray[np.float64]) -> Path:
     return np.concatenate([path, within[::-1]])
 
 
-def _draw_valleys(canvas: Canvas, figure: Figure, valleys: Path) -> None:
-    """Rule a strand up from each valley between tufts."""
-    for x, y in valleys:
-        strand = np.array([(x, y), (1.07 * x, y - 0.05), (1.10 * x, y - 0.11)])
+def _draw_tufts(canvas: Canvas, figure: Figure, outline: Contour, is_lit: bool) -> None:
+    """Light the outside of each tuft and rule a strand up from the valley behind it."""
+    for root, tip, end in outline.tufts:
+        inner = root + 0.6 * (end - root) - np.array([0.0, 0.10])
+        lit = np.concatenate([flick(root, tip), bezier(tip, 0.4 * (tip + inner), inner)])
+        fill_hair(canvas, figure, lit, ("base" if is_lit else "shade",))
+        strand = bezier(end, 0.5 * (end + inner), inner)
         canvas.stroke(strand, 0.0045, figure.paint.hair.line, 1.0, 0.0)
+
+
+def _draw_stray_lock(canvas: Canvas, figure: Figure, side: int) -> None:
+    """Draw a lock that leaves the contour and turns outwards."""
+    random = Random(figure.face.hair_seed + (15 if side > 0 else 16))
+    half, end = figure.body.hair_half, random.uniform(0.90, 0.97)
+    nodes = [(half - 0.03, 0.66), (half - 0.01, 0.78), (half + 0.035, 0.87), (half + 0.10, end)]
+    path = smooth(nodes, 7) * (side, 1.0)
+    draw_lock(canvas, figure, path, lock_widths(len(path), 0.06, 0.8, 1.0, 0.9, 0.5, 0.0), 1)
 
 
 # Widths of the locks over the shoulders from root to end, and how far they wave.

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from random import Random
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.faces.canvas import Canvas
-from data.faces.curves import Path, moved, smooth
+from data.faces.curves import moved, smooth
 from data.faces.figure import Figure
-from data.faces.hair.lock import draw_lock, lock_widths
+from data.faces.hair.lock import draw_lock
 from data.faces.hair.ties import draw_tie
 
 
@@ -20,25 +21,35 @@ class Tail:
 
     nodes: tuple[tuple[float, float], ...]
     widest: float
+    tied: float  # share of its length at which it is tied
     bow: float  # reach of the bow that may tie it
 
 
 TWIN = Tail(
-    ((-0.045, 0.235), (0.02, 0.205), (0.075, 0.33), (0.085, 0.56), (0.05, 0.78), (0.075, 0.96)),
-    0.130,
+    (
+        (-0.150, 0.262), (-0.055, 0.205), (0.015, 0.190), (0.070, 0.285), (0.085, 0.46),
+        (0.075, 0.65), (0.035, 0.80), (0.065, 0.98),
+    ),
+    0.135,
+    0.19,
     0.066,
-)
+)  # fmt: skip
 LOW = Tail(  # tied beside the head, falls over the shoulder
-    ((-0.04, 0.40), (0.02, 0.385), (0.07, 0.50), (0.06, 0.70), (-0.005, 0.88), (-0.015, 1.04)),
-    0.145,
+    (
+        (-0.120, 0.435), (-0.035, 0.395), (0.025, 0.390), (0.060, 0.48), (0.060, 0.62),
+        (0.030, 0.78), (-0.030, 0.92), (-0.020, 1.06),
+    ),
+    0.140,
+    0.19,
     0.075,
-)
+)  # fmt: skip
 HIGH = Tail(  # tied behind the crown
     (
-        (-0.246, 0.130), (-0.19, 0.082), (-0.10, 0.085), (-0.005, 0.19), (0.045, 0.38),
+        (-0.246, 0.185), (-0.19, 0.108), (-0.10, 0.098), (-0.005, 0.19), (0.045, 0.38),
         (0.05, 0.62), (0.01, 0.83), (0.035, 0.99),
     ),
-    0.145,
+    0.150,
+    0.11,
     0.070,
 )  # fmt: skip
 
@@ -47,14 +58,18 @@ def draw_tail(canvas: Canvas, figure: Figure, tail: Tail, side: int) -> None:
     """Draw a tail of two locks and what ties it."""
     random = Random(figure.face.hair_seed + (21 if side > 0 else 22))
     spine = smooth(moved(np.array(tail.nodes), figure.body.hair_half, 0.0), 6) * (side, 1.0)
-    widths = lock_widths(len(spine), tail.widest, 0.40, 0.85, 1.0, 1.0, 0.85, 0.55, 0.02)
+    widths = _widths(tail, len(spine))
     fan = np.linspace(0, 1, len(spine))[:, None] ** 1.5
     sway = side * random.uniform(0.010, 0.026)
     far, near = spine + fan * np.array([sway, -0.012]), spine - fan * np.array([sway, 0.035])
     draw_lock(canvas, figure, far, widths, 1, far=True)
     draw_lock(canvas, figure, near, 0.86 * widths, 2)
-    draw_tie(canvas, figure, _knot(spine), 0.46 * tail.widest, tail.bow)
+    knot = round(tail.tied * len(spine))
+    draw_tie(canvas, figure, spine[knot - 2 : knot + 3], 0.46 * tail.widest, tail.bow)
 
 
-def _knot(spine: Path) -> Path:
-    return spine[2:7]
+def _widths(tail: Tail, count: int) -> NDArray[np.float64]:
+    """Give the full widths: narrow where it is tied, widest in the middle, pointed at the end."""
+    places = [0.0, tail.tied, tail.tied + 0.14, 0.6, 0.8, 0.92, 1.0]
+    shares = [0.50, 0.40, 0.92, 1.0, 0.85, 0.50, 0.0]
+    return tail.widest * np.interp(np.linspace(0, 1, count), places, shares)
