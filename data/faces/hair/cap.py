@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
 
@@ -12,17 +13,36 @@ from data.faces.curves import Path, bezier
 from data.faces.figure import Figure
 
 MIDDLE_Y = 0.47  # of the skull
-_RIM_Y = 0.505  # where the contour passes to the hair behind
+_EDGE = 95.0  # degrees from upright where the contour passes to the hair behind
 
-# Locks that stand out of the contour: (angle of the middle in degrees from upright, half of its
-# base in degrees, length), for the right half; random signs and sizes make each head its own.
+
+@dataclass(frozen=True)
+class _Tufts:
+    """How locks stand out of the contour; the places are those of the right half."""
+
+    places: tuple[tuple[float, float, float], ...]  # degrees from upright, half base, length
+    lean: float  # degrees from straight outwards, away from the crown
+    sunk: float  # the skull below lies this share lower
+
+
 _TUFTS = {
-    "spiky": [
-        (9, 11, 0.100), (33, 13, 0.128), (57, 11, 0.115), (78, 10, 0.095), (96, 8, 0.060),
-    ],
-    "messy": [(14, 9, 0.035), (45, 10, 0.052), (72, 9, 0.062), (93, 8, 0.052)],
-}  # fmt: skip
-_SUNK = {"spiky": 0.058, "messy": 0.014}  # the skull below tufts lies this share lower
+    "spiky": _Tufts(((13, 13, 0.13), (42, 15, 0.16), (69, 12, 0.13), (89, 7, 0.075)), 26, 0.115),
+    "messy": _Tufts(((17, 10, 0.062), (50, 12, 0.078), (80, 10, 0.070)), 52, 0.035),
+}
+
+
+@dataclass(frozen=True)
+class Tuft:
+    """One lock that stands out of the contour: full above, hollow below."""
+
+    upper: Path  # from the base to the tip
+    lower: Path  # from the tip to the base
+    side: int
+
+    def contour(self) -> Path:
+        """Run along the tuft from left to right."""
+        path = np.concatenate([self.upper, self.lower])
+        return path if self.side > 0 else path[::-1]
 
 
 def parting(figure: Figure) -> float:
@@ -30,16 +50,25 @@ def parting(figure: Figure) -> float:
     return 0.085 * figure.face.hair_part
 
 
+def tufts(figure: Figure) -> list[Tuft]:
+    """Give the locks that stand out of the contour, from left to right."""
+    style = _TUFTS.get(figure.face.hair_style)
+    if style is None:
+        return []
+    random = Random(figure.face.hair_seed + 1)
+    return [_tuft(figure, style, *place) for place in _places(style, random)]
+
+
 def dome(figure: Figure) -> Path:
     """Outline the top of the hair from the left over the crown to the right."""
-    style = figure.face.hair_style
-    if style in _TUFTS:
-        return _tufted(figure, style)
-    degrees = np.linspace(-95, 95, 29)
-    path = _on_skull(figure, degrees)
-    notch = np.exp(-(((path[:, 0] - parting(figure)) / 0.028) ** 2))
-    path[:, 1] += 0.010 * notch
-    return path
+    locks = tufts(figure)
+    if not locks:
+        path = _on_skull(figure, np.linspace(-_EDGE, _EDGE, 29))
+        path[:, 1] += 0.012 * np.exp(-(((path[:, 0] - parting(figure)) / 0.022) ** 2))
+        return path
+    sunk = _TUFTS[figure.face.hair_style].sunk
+    ends = [_on_skull(figure, np.array([edge]), sunk) for edge in (-_EDGE, _EDGE)]
+    return np.concatenate([ends[0], *[lock.contour() for lock in locks], ends[1]])
 
 
 def _on_skull(figure: Figure, degrees: NDArray[np.float64], sunk: float = 0.0) -> Path:
@@ -49,31 +78,16 @@ def _on_skull(figure: Figure, degrees: NDArray[np.float64], sunk: float = 0.0) -
     x = body.hair_half * np.sign(sin) * np.abs(sin) ** 0.92
     y = MIDDLE_Y - (MIDDLE_Y - body.crown_y) * np.sign(cos) * np.abs(cos) ** 0.94
     middle = np.array([0.0, MIDDLE_Y])
-    return middle + (1 - sunk) * (np.stack([x, y], axis=1) - middle)
+    return middle + (1 - sunk * np.maximum(cos, 0)[:, None]) * (np.stack([x, y], axis=1) - middle)
 
 
-def _tufted(figure: Figure, style: str) -> Path:
-    """Run along the contour and out to the tip of every tuft."""
-    random, sunk = Random(figure.face.hair_seed + 1), _SUNK[style]
-    angles = np.array([-95.0])
-    pieces: list[Path] = []
-    for start, stop, length in _places(style, random):
-        if start - angles[-1] > 1:
-            arc = np.linspace(angles[-1], start, max(3, int((start - angles[-1]) / 6)))
-            pieces.append(_on_skull(figure, arc, sunk))
-        pieces.append(_tuft(figure, start, stop, length, sunk))
-        angles = np.array([stop])
-    pieces.append(_on_skull(figure, np.linspace(angles[-1], 95, 3), sunk))
-    return np.concatenate(pieces)
-
-
-def _places(style: str, random: Random) -> list[tuple[float, float, float]]:
-    """Give start, stop and length of every tuft, from left to right."""
+def _places(style: _Tufts, random: Random) -> list[tuple[float, float, float]]:
+    """Give start and stop in degrees and the length of every tuft, from left to right."""
     places = []
     for side in (-1, 1):
-        for middle, half, length in _TUFTS[style]:
-            at = side * middle + random.uniform(-3, 3)
-            size = random.uniform(0.78, 1.15)
+        for middle, half, length in style.places:
+            size = random.uniform(0.80, 1.15)
+            at = side * middle + random.uniform(-4, 4)
             places.append((at - half * size, at + half * size, length * size))
     places.sort()
     for k, (left, right) in enumerate(pairwise(places)):
@@ -83,32 +97,33 @@ def _places(style: str, random: Random) -> list[tuple[float, float, float]]:
     return places
 
 
-def _tuft(figure: Figure, start: float, stop: float, length: float, sunk: float) -> Path:
-    """Draw one blade that leans away from the crown, hollow below and full above."""
-    first, middle, last = _on_skull(figure, np.array([start, (start + stop) / 2, stop]), sunk)
-    lean = 1 if start + stop > 0 else -1
-    out = middle - (0.0, MIDDLE_Y)
-    out /= np.hypot(*out)
-    down = np.array([-out[1], out[0]]) * lean
-    tip = middle + length * (out + 0.55 * down)
+def _tuft(figure: Figure, style: _Tufts, start: float, stop: float, length: float) -> Tuft:
+    """Shape one blade that leans away from the crown."""
+    first, middle, last = _on_skull(figure, np.array([start, (start + stop) / 2, stop]), style.sunk)
+    side = 1 if start + stop > 0 else -1
+    out = (middle - (0.0, MIDDLE_Y)) / np.hypot(*(middle - (0.0, MIDDLE_Y)))
+    down = np.array([-out[1], out[0]]) * side
+    lean = np.radians(style.lean)
+    tip = middle + length * (np.cos(lean) * out + np.sin(lean) * down)
     tip[1] = max(tip[1], 0.058)
-    bulge = 0.45 * length * out
-    rise, fall = (first, last) if lean > 0 else (last, first)
-    upper = bezier(rise, rise + bulge + 0.25 * (tip - rise), tip, samples=6)
-    lower = bezier(tip, fall + 0.45 * bulge - 0.1 * length * down, fall, samples=6)
-    blade = np.concatenate([upper, lower])
-    return blade if lean > 0 else blade[::-1]
+    rise, fall = (first, last) if side > 0 else (last, first)
+    upper = bezier(rise, rise + 0.50 * (tip - rise) + 0.30 * length * out, tip, samples=7)
+    lower = bezier(tip, fall + 0.40 * (tip - fall) + 0.10 * length * out, fall, samples=7)
+    return Tuft(upper, lower, side)
 
 
 def flow(figure: Figure, starts: Path, t: NDArray[np.float64]) -> Path:
-    """Give points [m, 2] on the strands that run from `starts` [m, 2] (t = 0) to the parting."""
+    """Give points on the strands that run from `starts` [..., 2] (t = 0) to the parting (1)."""
     root = np.array([parting(figure), figure.body.crown_y + 0.024])
-    root = root + starts * (0.16, 0.0) + np.abs(starts[:, :1]) * (0.0, 0.06)
+    root = root + starts * (0.16, 0.0) + np.abs(starts[..., :1]) * (0.0, 0.06)
     bend = starts * (1.10, 0.0) + (root + (starts - root) * 0.22) * (0.0, 1.0)
-    s = t[:, None]
+    s = t[..., None]
     return (1 - s) ** 2 * starts + 2 * s * (1 - s) * bend + s * s * root
 
 
-def strand(figure: Figure, start: tuple[float, float], reach: float, samples: int = 10) -> Path:
-    """Trace one strand from `start` towards the parting, up to the share `reach` of its way."""
-    return flow(figure, np.tile(start, (samples, 1)), np.linspace(0, reach, samples))
+def strands(
+    figure: Figure, starts: Path, begin: NDArray[np.float64], end: NDArray[np.float64]
+) -> Path:
+    """Trace pieces [m, 9, 2] of the strands from `starts` [m, 2], between shares of their ways."""
+    t = np.linspace(begin, end, 9, axis=1)
+    return flow(figure, starts[:, None], t)

@@ -10,11 +10,14 @@ from random import Random
 import numpy as np
 
 from data.faces.anatomy import Anatomy
-from data.faces.curves import Path, bezier
+from data.faces.curves import Path, bezier, smooth
 from data.faces.figure import Figure
 
 Point = tuple[float, float]
 Row = tuple[list[Point], list[Point]]  # tips, and one valley more than tips, from left to right
+
+
+_TEMPLES = {"long": 1.24, "hime": 1.20, "wavy": 1.26, "bob": 1.26}  # how far hair falls there
 
 
 @dataclass(frozen=True)
@@ -26,18 +29,32 @@ class Clump:
     right: Point
     bend: float = 0.0
     is_cut: bool = False  # level, as with scissors
+    is_level: bool = False  # no more than a piece of the hairline
+    barb: int = 0  # the side on which a small lock splits off: -1 left, 1 right
 
     def side(self, is_right: bool) -> Path:
         """Trace one side from its valley to the tip."""
         (vx, vy), (tx, ty) = (self.right if is_right else self.left), self.tip
+        if self.is_level:
+            return np.array([(vx, vy), self.tip])
         if self.is_cut:
             return np.array([(vx, vy), (vx + 0.06 * (tx - vx), ty - 0.009), (tx, ty)])
         middle = vx + 0.10 * (tx - vx) + self.bend, vy + 0.60 * (ty - vy)
-        return bezier((vx, vy), middle, self.tip, samples=8)
+        path = bezier((vx, vy), middle, self.tip, samples=9)
+        return path if self.barb != (1 if is_right else -1) else _barbed(path, self.barb)
 
     def edge(self) -> Path:
         """Trace from the left valley over the tip to the right valley."""
         return np.concatenate([self.side(False), self.side(True)[::-1]])
+
+
+def _barbed(path: Path, side: int) -> Path:
+    """Split a small lock off a side: its tip stands out, then the clump goes on from above it."""
+    width = 0.22 * abs(path[0, 0] - path[-1, 0]) + 0.008
+    tip, notch = path[6] + (side * width, 0.004), path[4] + (side * 0.001, 0.0)
+    return np.concatenate(
+        [path[:3], [(path[4] + tip) / 2 + (side * 0.3 * width, 0), tip, notch], path[5:]]
+    )
 
 
 def clumps(figure: Figure) -> list[Clump]:
@@ -48,10 +65,21 @@ def clumps(figure: Figure) -> list[Clump]:
     placed = [_placed(body, point) for point in tips]
     nodes = [_placed(body, point) for point in valleys]
     row = [
-        Clump(a, _short_of_eye(body, tip), b, _bend(a, tip, b), face.fringe == "blunt")
+        _clump(figure, random, a, _short_of_eye(body, tip), b)
         for a, tip, b in zip(nodes[:-1], placed, nodes[1:], strict=True)
     ]
     return [_temple(figure, random, row[0].left), *row, _temple(figure, random, row[-1].right)]
+
+
+def _clump(figure: Figure, random: Random, left: Point, tip: Point, right: Point) -> Clump:
+    """Bow a clump against the way its tip points, so that it falls in a curve."""
+    if figure.face.fringe == "blunt":
+        return Clump(left, tip, right, is_cut=True)
+    if figure.face.fringe == "back":
+        return Clump(left, tip, right, is_level=True)
+    bend = -0.34 * (tip[0] - (left[0] + right[0]) / 2)
+    is_split = right[0] - left[0] > 0.085 and random.random() < 0.55
+    return Clump(left, tip, right, bend, barb=random.choice((-1, 1)) if is_split else 0)
 
 
 def below(row: Sequence[Clump]) -> list[Clump]:
@@ -61,8 +89,8 @@ def below(row: Sequence[Clump]) -> list[Clump]:
         x, y = first.right
         reach = min(first.tip[1], second.tip[1]) - y
         if 0.03 < reach < 0.2 and not first.is_cut:
-            width = 0.3 * min(second.tip[0] - first.tip[0], 0.12)
-            tip = x + 0.3 * width, y + 0.62 * reach
+            width = 0.36 * min(second.tip[0] - first.tip[0], 0.12)
+            tip = x + 0.4 * width, y + 0.72 * reach
             behind.append(Clump((x - width, y), tip, (x + width, y), 0.006))
     return behind
 
@@ -81,20 +109,13 @@ def _short_of_eye(body: Anatomy, tip: Point) -> Point:
     return x, min(y, free)
 
 
-def _bend(left: Point, tip: Point, right: Point) -> float:
-    """Bow a clump against the way its tip points, so that it falls in a curve."""
-    return -0.22 * (tip[0] - (left[0] + right[0]) / 2)
-
-
 def _temple(figure: Figure, random: Random, inner: Point) -> Clump:
     """Hang the outermost clump in front of the ear."""
     side = 1 if inner[0] > 0 else -1
-    body = figure.body
+    face, body = figure.face, figure.body
     outer = side * (body.hair_half + 0.002), 0.505
-    down = 1.10 + random.uniform(-0.04, 0.06)
-    if figure.face.fringe == "back":
-        down = 1.0
-    tip = _placed(body, (side * 0.80, down))
+    down = _TEMPLES.get(face.hair_style, 1.10) + random.uniform(-0.04, 0.06)
+    tip = _placed(body, (side * 0.80, min(down, 1.06) if face.fringe == "back" else down))
     left, right = (inner, outer) if side > 0 else (outer, inner)
     return Clump(left, tip, right, side * 0.012)
 
@@ -132,9 +153,12 @@ def _blunt(figure: Figure, random: Random) -> Row:
 def _layered(figure: Figure, random: Random) -> Row:
     xs = _widths(random, random.choice((5, 6, 7)))
     wild = _wildness(figure)
-    lean = 0.28 * figure.face.hair_part
+    lean = 0.20 * figure.face.hair_part
     valleys = _jittered(random, [(x, 0.66 + 0.16 * abs(x)) for x in xs], 0, 0.03 * wild)
-    tips = [((a + b) / 2 + lean * (b - a), 0.93 + 0.05 * (b - a)) for a, b in pairwise(xs)]
+    tips = [
+        ((a + b) / 2 + (lean - 0.7 * (a + b)) * (b - a), 0.92 + 0.12 * (b - a))
+        for a, b in pairwise(xs)
+    ]
     return _jittered(random, tips, 0.02 * wild, 0.045 * wild), valleys
 
 
@@ -165,12 +189,11 @@ def _crossed(figure: Figure, random: Random) -> Row:
 
 
 def _back(figure: Figure, random: Random) -> Row:
-    """Leave the forehead open: the tips are the teeth of the hairline."""
-    dip = random.uniform(0.0, 0.03)
-    half = [(0.0, 0.335 + dip), (0.30, 0.335), (0.52, 0.42), (0.65, 0.60)]
-    row = [*[(-x, y) for x, y in half[:0:-1]], *half]
-    tips = [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2 + 0.012) for a, b in pairwise(row)]
-    return tips, row
+    """Leave the forehead open: the tips are no more than points of the hairline."""
+    half = [(0.0, 0.40), (0.26, 0.385), (0.46, 0.43), (0.60, 0.53), (0.69, 0.68), (0.735, 0.84)]
+    line = smooth([*[(-x, y) for x, y in half[:0:-1]], *half], 2)
+    points = [(float(x), float(y)) for x, y in line]
+    return points[1::2], points[0::2]
 
 
 _ROWS: dict[str, Callable[[Figure, Random], Row]] = {

@@ -9,7 +9,7 @@ import numpy as np
 from data.faces.canvas import Canvas
 from data.faces.curves import Path, bezier
 from data.faces.figure import Figure
-from data.faces.hair.cap import dome, flow, parting, strand
+from data.faces.hair.cap import dome, parting, strands, tufts
 from data.faces.hair.fringe import Clump, below, clumps
 from data.faces.hair.lock import draw_lock, fill_hair, lock_widths
 from data.faces.hair.shine import draw_ring
@@ -38,45 +38,64 @@ def draw_cap(canvas: Canvas, figure: Figure) -> None:
     fill_hair(canvas, figure, shape, ("base",), (0.0, 0.7))
     with canvas.inside(shape):
         _shade_side(canvas, figure)
-        for clump in row:
-            _shade_clump(canvas, figure, clump)
+        _shade_clumps(canvas, figure, row)
         draw_ring(canvas, figure)
+    _draw_tufts(canvas, figure)
     _draw_strands(canvas, figure, row)
-    canvas.stroke(edge, 0.0060, line, 0.6, 0.6)
+    canvas.stroke(edge, 0.0060, line, 0.0, 0.0)
     canvas.stroke(top, 0.0075, line, 0.7, 0.7)
 
 
 def _shade_side(canvas: Canvas, figure: Figure) -> None:
     """Shade the side of the skull away from the light, along the strands."""
     away, half = -figure.face.light_side, figure.body.hair_half
-    inner = strand(figure, (away * 0.70 * half, 0.60), 0.80, 12)
-    notch = strand(figure, (away * 0.86 * half, 0.50), 0.70, 8)[2:]
-    outer = np.array([(away * 0.5, 0.05), (away * 0.5, 0.66)])
-    canvas.fill(np.concatenate([inner[:7], notch[::-1][:3], outer]), figure.paint.hair.shade)
+    starts = np.array([(x * away * half, y) for x, y in ((0.70, 0.62), (0.80, 0.55), (0.87, 0.5))])
+    begin, end = np.array([0.0, 0.62, 0.30]), np.array([0.70, 0.34, 0.66])
+    inner = strands(figure, starts, begin, end).reshape(-1, 2)
+    outer = np.array([(away * 0.5, 0.10), (away * 0.5, 0.66)])
+    canvas.fill(np.concatenate([inner, outer]), figure.paint.hair.shade)
 
 
-def _shade_clump(canvas: Canvas, figure: Figure, clump: Clump) -> None:
-    """Shade the side of a clump away from the light, pointed where it ends on the skull."""
+def _shade_clumps(canvas: Canvas, figure: Figure, row: list[Clump]) -> None:
+    """Shade the side of each clump away from the light, up to a point on the skull."""
     is_right = figure.face.light_side < 0
-    root, other = (clump.right, clump.left) if is_right else (clump.left, clump.right)
-    side = -figure.face.light_side * clump.tip[0] / figure.body.hair_half
-    up = strand(figure, root, 0.30 + 0.22 * side, 7)
-    depth = 0.36 + 0.22 * side
-    inner = (
-        root[0] + depth * (other[0] - root[0]),
-        root[1] + 0.30 * (clump.tip[1] - root[1]),
-    )
-    edge = clump.side(is_right)
-    path = np.concatenate([up[::-1], edge, bezier(clump.tip, inner, up[-1], samples=8)])
-    canvas.fill(path, figure.paint.hair.shade)
+    roots = np.array([clump.right if is_right else clump.left for clump in row])
+    sides = -figure.face.light_side * roots[:, 0] / figure.body.hair_half
+    paths = strands(figure, roots, 0 * sides, np.clip(0.34 + 0.24 * sides, 0.15, 0.6))
+    for clump, up, side in zip(row, paths, sides, strict=True):
+        other, depth = clump.left if is_right else clump.right, 0.36 + 0.22 * side
+        x = up[0, 0] + depth * (other[0] - up[0, 0])
+        inner = bezier(
+            clump.tip, (x, up[0, 1] + 0.3 * (clump.tip[1] - up[0, 1])), up[-1], samples=8
+        )
+        edge = np.concatenate([up[::-1], clump.side(is_right), inner])
+        canvas.fill(edge, figure.paint.hair.shade)
+
+
+def _draw_tufts(canvas: Canvas, figure: Figure) -> None:
+    """Shade the hollow side of each tuft and part it from the next by a line."""
+    for tuft in tufts(figure):
+        fall = tuft.lower[-1]
+        inside = fall + 0.34 * (np.array([0.0, 0.40]) - fall)
+        back = bezier(fall, (tuft.upper[2] + fall) / 2, tuft.lower[0], samples=6)
+        canvas.fill(np.concatenate([tuft.lower, back]), figure.paint.hair.shade)
+        bend = (fall + inside) / 2 + (0.012 * tuft.side, 0)
+        line = bezier(tuft.lower[3], bend, inside, samples=7)
+        canvas.stroke(line, 0.0050, figure.paint.hair.line, 0.8, 0.0)
 
 
 def _draw_strands(canvas: Canvas, figure: Figure, row: list[Clump]) -> None:
-    """Let each valley run on as a line towards the parting."""
+    """Let valleys run on as lines towards the parting, and lines fall from the parting."""
     random, line = Random(figure.face.hair_seed + 6), figure.paint.hair.line
-    for clump in row[1:]:
-        path = strand(figure, clump.left, random.uniform(0.35, 0.8))
+    roots = np.array([clump.left for clump in row[1:]])
+    ends = np.array([random.choice((0.22, 0.34, 0.62)) for _ in roots])
+    for path in strands(figure, roots, 0 * ends, ends):
         canvas.stroke(path, 0.0048, line, 0.9, 0.0)
+    xs = np.array([-0.75, -0.30, 0.22, 0.68]) + 0.1 * random.uniform(-1, 1)
+    starts = np.stack([xs * figure.body.hair_half, np.full(4, 0.5)], axis=1)
+    ends = np.array([random.uniform(0.66, 0.86) for _ in xs])
+    for path in strands(figure, starts, np.full(4, 1.0), ends):
+        canvas.stroke(path, 0.0042, line, 0.8, 0.0)
 
 
 def draw_ahoge(canvas: Canvas, figure: Figure) -> None:
@@ -85,9 +104,8 @@ def draw_ahoge(canvas: Canvas, figure: Figure) -> None:
         return
     x, lean = parting(figure), 1 if figure.face.hair_seed % 2 else -1
     y = figure.body.crown_y
-    path = bezier(
-        (x, y + 0.03), (x - lean * 0.02, y - 0.085), (x + lean * 0.12, y - 0.02), samples=14
-    )
+    middle, tip = (x - lean * 0.02, y - 0.085), (x + lean * 0.12, y - 0.02)
+    path = bezier((x, y + 0.03), middle, tip, samples=14)
     draw_lock(canvas, figure, path, lock_widths(14, 0.034, 0.9, 1, 0.8, 0.5, 0.03), strands=0)
 
 

@@ -113,10 +113,10 @@ def _draw_gleam(canvas: Canvas, figure: Figure, band: _Band) -> None:
     shine = figure.face.hair_shine
     count = len(band.path)
     first, last = round(0.14 * count), round((0.34 + 0.16 * shine) * count)
-    if shine < 0.15 or last - first < 4 or band.widths.max() < 0.03:
+    if shine < 0.15 or last - first < 5 or band.widths.max() < 0.03:
         return
     swell = np.sin(np.linspace(0, np.pi, last - first)) * band.widths[first:last]
     middle = band.at(0.20, first, last)
     canvas.fill(ribbon(middle, 0.20 * swell), figure.paint.hair.light)
     if shine > 0.5:
-        canvas.fill(ribbon(middle[2:-2], 0.08 * swell[2:-2]), figure.paint.hair.gleam)
+        canvas.fill(ribbon(middle[1:-1], 0.08 * swell[1:-1]), figure.paint.hair.gleam)

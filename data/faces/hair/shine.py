@@ -5,44 +5,42 @@ from __future__ import annotations
 from random import Random
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.faces.canvas import Canvas
+from data.faces.curves import Path
 from data.faces.figure import Figure
 from data.faces.hair.cap import flow
 
-_PIECES = ((-0.80, -0.30), (-0.24, -0.04), (0.06, 0.42), (0.49, 0.80))
+_PIECES = ((-0.80, -0.28), (-0.19, -0.07), (0.04, 0.62), (0.72, 0.84))  # towards the light
+_LEVEL = 0.47  # share of the way from the temples to the parting
 
 
 def draw_ring(canvas: Canvas, figure: Figure) -> None:
     """Draw the pieces of the ring: few and thin on dull hair, with a bright core on shiny hair."""
     face = figure.face
-    if face.hair_shine < 0.1:
-        return
     random = Random(face.hair_seed + 2)
     for start, stop in _PIECES:
-        side = face.light_side * (start + stop) / 2
-        strength = face.hair_shine * (1 + 0.35 * side)
-        if strength < 0.25 and side < 0.2:
+        strength = face.hair_shine + 0.15 * (start + stop)
+        count = 2 * round((stop - start) / 0.13) + 3
+        teeth = np.array([random.uniform(0.6, 1.5) if k % 2 else 0.4 for k in range(count)])
+        if strength < 0.15:
             continue
-        count = max(5, 2 * round((stop - start) / 0.10) + 1)
-        xs = np.linspace(start, stop, count) + 0.06 * face.light_side
-        upper, lower = _piece(figure, random, xs, 0.035 + 0.060 * strength)
-        canvas.fill(np.concatenate([upper, lower[::-1]]), figure.paint.hair.light)
-        if strength > 0.45:
-            upper, lower = _piece(figure, random, xs[1:-1], 0.35 * (0.035 + 0.060 * strength))
-            canvas.fill(np.concatenate([upper, lower[::-1]]), figure.paint.hair.gleam)
+        xs = np.linspace(start, stop, count) * face.light_side
+        tall = 0.045 + 0.055 * strength
+        canvas.fill(_piece(figure, xs, tall, teeth), figure.paint.hair.light)
+        if strength > 0.45 and count > 5:
+            core = _piece(figure, 0.94 * xs[1:-1], 0.42 * tall, teeth[1:-1])
+            canvas.fill(core, figure.paint.hair.gleam)
 
 
 def _piece(
-    figure: Figure, random: Random, xs: np.ndarray, tall: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Give the upper and the lower edge of a piece; both end in points along the strands."""
+    figure: Figure, xs: NDArray[np.float64], tall: float, teeth: NDArray[np.float64]
+) -> Path:
+    """Outline a piece: an even upper edge, teeth along the strands below, pointed ends."""
     count = len(xs)
     starts = np.stack([xs * figure.body.hair_half, np.full(count, 0.50)], axis=1)
-    swell = np.sin(np.linspace(0, np.pi, count)) ** 0.7
-    teeth = np.array([random.uniform(0.7, 1.3) if k % 2 else 0.35 for k in range(count)])
-    level = 0.40
-    return (
-        flow(figure, starts, level + tall * swell * (0.5 + 0.5 * teeth)),
-        flow(figure, starts, level - tall * swell * teeth * 1.3),
-    )
+    swell = np.sin(np.linspace(0, np.pi, count)) ** 0.6
+    upper = flow(figure, starts, _LEVEL + 0.5 * tall * swell)
+    lower = flow(figure, starts, _LEVEL - tall * swell * teeth)
+    return np.concatenate([upper, lower[::-1]])
