@@ -23,8 +23,9 @@ from data.faces.hair.front import cap_shape, draw_ahoge, draw_cap, draw_side_loc
 from data.faces.light import has_rim, lit
 from data.faces.manga import PITCH, screened
 from data.faces.paint import Paint, colour_paint, line_paint, tone_paint
-from data.faces.wear.accessories import draw_accessory, draw_ears_of_cat
 from data.faces.wear.clothes import draw_clothes, draw_clothes_behind
+from data.faces.wear.headwear import draw_headwear, draw_headwear_below
+from data.faces.wear.ornaments import draw_earrings, draw_ornament
 
 _PAINTS: dict[str, Callable[[FaceDescription], Paint]] = {
     "colour": colour_paint,
@@ -89,6 +90,7 @@ def _draw_head(canvas: Canvas, figure: Figure) -> None:
     face, paint = figure.face, figure.paint
     with figure.on(canvas, "ears"):
         draw_ears(canvas, figure)
+        draw_earrings(canvas, figure)
     with figure.on(canvas, "face"):
         draw_face(canvas, figure)
         with canvas.inside(face_shape(figure)):
@@ -104,11 +106,12 @@ def _draw_head(canvas: Canvas, figure: Figure) -> None:
 def _draw_near(canvas: Canvas, figure: Figure) -> None:
     face, paint = figure.face, figure.paint
     with figure.on(canvas, "hair"):
-        draw_ears_of_cat(canvas, face, paint.hair)
+        draw_headwear_below(canvas, figure)
         draw_side_locks(canvas, figure)
         draw_cap(canvas, figure)
         draw_ahoge(canvas, figure)
-        draw_accessory(canvas, face, paint.hair)
+        draw_headwear(canvas, figure)
+        draw_ornament(canvas, figure)
     with figure.on(canvas, "face"):
         draw_lashes(canvas, figure, 0.35)
         draw_brows(canvas, figure, 0.45)

@@ -10,11 +10,12 @@ import numpy as np
 
 from data.faces.canvas import Canvas
 from data.faces.colour import RGB, Tones, mix
-from data.faces.curves import Path, smooth
+from data.faces.curves import Path, moved, smooth
+from data.faces.figure import Figure
 
 LINE = 0.0052  # of outlines
 FOLD = 0.0038  # of inner lines
-Points = Sequence[tuple[float, float]]
+Points = Sequence[tuple[float, float]] | Path
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Frame:
     size: float = 1.0  # of one unit, in picture units
     tilt: float = 0.0  # degrees, clockwise
 
-    def place(self, points: Points | Path, side: int = 1) -> Path:
+    def place(self, points: Points, side: int = 1) -> Path:
         """Put points on the picture, mirrored if `side` is -1."""
         cos, sin = math.cos(math.radians(self.tilt)), math.sin(math.radians(self.tilt))
         shape = np.asarray(points, dtype=np.float64) * (side * self.size, self.size)
@@ -36,12 +37,14 @@ class Frame:
         """Run a smooth closed outline through points."""
         return smooth(self.place(points, side), samples, closed=True)
 
+    def whole(self, half: Points, samples: int = 4) -> Path:
+        """Run a smooth closed outline through points and their mirror images."""
+        both = np.concatenate([self.place(half), self.place(half, -1)[::-1]])
+        return smooth(both, samples, closed=True)
+
     def line(self, points: Points, side: int = 1, samples: int = 5) -> Path:
         """Run a smooth line through points."""
         return smooth(self.place(points, side), samples)
-
-
-HERE = Frame(0.0, 0.0)  # points that are in picture units already
 
 
 def piece(canvas: Canvas, path: Path, tones: Tones, colour: RGB | None = None) -> None:
@@ -50,6 +53,21 @@ def piece(canvas: Canvas, path: Path, tones: Tones, colour: RGB | None = None) -
     canvas.outline(path, LINE, tones.line)
 
 
+def pair(
+    canvas: Canvas, frame: Frame, half: Path, tones: Tones, light_side: int, below: Tones
+) -> None:
+    """Draw a piece and its mirror image, the lit one on top, with shadows on what is `below`."""
+    for side in (-light_side, light_side):
+        path = frame.place(half, side)
+        canvas.fill(moved(path, -0.005 * light_side, 0.010), below.shade)
+        piece(canvas, path, tones, turned_away(tones, side, light_side))
+
+
 def turned_away(tones: Tones, side: int, light_side: int) -> RGB:
     """Give the colour of one of two mirrored pieces: darker away from the light."""
     return tones.base if side == light_side else mix(tones.base, tones.shade, 0.6)
+
+
+def crown(figure: Figure) -> Frame:
+    """Give the place of headwear: y = 0 is the top of the hair, x = 1 its side above the ears."""
+    return Frame(0.0, figure.body.crown_y, figure.body.hair_half)
