@@ -54,22 +54,22 @@ def anatomy(face: FaceDescription) -> Anatomy:
     """Give the places of all parts of a described head."""
     chin_y, cheek, jaw, eye_y, wide, tall, mouth_y, neck, shoulders = _AGES[face.age]
     is_man = face.gender == "man" and face.age != "child"
-    cheek += 0.010 * face.head_width
+    cheek += 0.010 * face.head_width - (0.004 if is_man else 0.0)
     return Anatomy(
         crown_y=0.088,
         hair_half=cheek + 0.074 + 0.018 * face.hair_volume,
         cheek_half=cheek,
-        jaw_half=jaw + 0.014 * face.jaw_width + (0.020 if is_man else 0.0),
+        jaw_half=jaw + 0.014 * face.jaw_width + (0.014 if is_man else 0.0),
         chin_half=0.060 - 0.028 * face.chin_point + (0.012 if is_man else 0.0),
-        chin_y=chin_y + (0.008 if is_man else 0.0),
+        chin_y=chin_y + (0.015 if is_man else 0.0),
         ear_y=eye_y + 0.024,
         eye_x=0.138 + 0.005 * face.eye_spacing,
         eye_y=eye_y,
         eye_half_width=wide * (1 + 0.05 * face.eye_size) * (0.96 if is_man else 1.0),
-        eye_half_height=tall * (1 + 0.07 * face.eye_size) * (0.84 if is_man else 1.0),
+        eye_half_height=tall * (1 + 0.07 * face.eye_size) * (0.80 if is_man else 1.0),
         brow_y=eye_y - 1.05 * tall - 0.045 + (0.024 if is_man else 0.0),
-        nose_y=eye_y + 0.118,
-        mouth_y=mouth_y + (0.004 if is_man else 0.0),
+        nose_y=eye_y + 0.118 + (0.006 if is_man else 0.0),
+        mouth_y=mouth_y + (0.008 if is_man else 0.0),
         neck_half=neck + (0.026 if is_man else 0.0),
         shoulder_half=shoulders + (0.05 if is_man else 0.0),
         shoulder_y=0.925 if face.age == "child" else 0.915,

@@ -13,7 +13,14 @@ from data.faces.description import FaceDescription
 from data.faces.face.brows import draw_brows
 from data.faces.face.eyes import draw_eyes, draw_lashes
 from data.faces.face.glasses import draw_arms, draw_glasses
-from data.faces.face.head import draw_contour, draw_ears, draw_face, draw_neck, face_shape
+from data.faces.face.head import (
+    draw_cheek_shadow,
+    draw_contour,
+    draw_ears,
+    draw_face,
+    draw_neck,
+    face_shape,
+)
 from data.faces.face.marks import draw_marks
 from data.faces.face.mouth import draw_mouth
 from data.faces.face.nose import draw_nose
@@ -94,6 +101,7 @@ def _draw_head(canvas: Canvas, figure: Figure) -> None:
     with figure.on(canvas, "face"):
         draw_face(canvas, figure)
         with canvas.inside(face_shape(figure)):
+            draw_cheek_shadow(canvas, figure)
             with figure.on(canvas, "hair"):  # its shadow
                 shadow = moved(cap_shape(figure), -0.010 * face.light_side, 0.026)
                 canvas.fill(shadow, paint.skin.shade)
@@ -110,10 +118,11 @@ def _draw_near(canvas: Canvas, figure: Figure) -> None:
         draw_side_locks(canvas, figure)
         draw_cap(canvas, figure)
         draw_ahoge(canvas, figure)
-        draw_headwear(canvas, figure)
-        draw_ornament(canvas, figure)
     with figure.on(canvas, "face"):
         draw_lashes(canvas, figure, 0.35)
         draw_brows(canvas, figure, 0.45)
+    with figure.on(canvas, "hair"):
+        draw_headwear(canvas, figure)
+        draw_ornament(canvas, figure)
     with figure.on(canvas, "glasses"):
         draw_glasses(canvas, figure)

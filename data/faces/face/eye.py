@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -80,6 +81,7 @@ class Eye:
         """Give a place in picture units."""
         return self.x + self.side * u * self.half_width, self.y - v * self.half_height
 
+    @cached_property
     def upper_lid(self) -> Path:
         """Trace the edge of the upper lid from the inner to the outer corner."""
         slant, open_to = self.mood.slant, self.mood.upper
@@ -90,10 +92,11 @@ class Eye:
 
         return smooth([self.at(u, lowered(u, v)) for u, v in self.shape.upper], 5)
 
+    @cached_property
     def lower_lid(self) -> Path:
         """Trace the edge of the lower lid from the inner to the outer corner."""
         raised = [(u, v + self.mood.lower * (1.1 - u * u)) for u, v in self.shape.lower[1:-1]]
-        inner, outer = self.upper_lid()[[0, -1]].tolist()
+        inner, outer = self.upper_lid[[0, -1]].tolist()
         return smooth([inner, *[self.at(u, v) for u, v in raised], outer], 4)
 
     def shut_lid(self, happy: bool) -> Path:
@@ -106,4 +109,4 @@ class Eye:
 
     def opening(self) -> Path:
         """Outline what is seen of the eye between its lids."""
-        return np.concatenate([self.upper_lid(), self.lower_lid()[::-1]])
+        return np.concatenate([self.upper_lid, self.lower_lid[::-1]])

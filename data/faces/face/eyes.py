@@ -34,7 +34,7 @@ def draw_lashes(canvas: Canvas, figure: Figure, opacity: float = 1.0) -> None:
             lid = eye.shut_lid(happy)
             lash = _lash(figure, eye, lid, 0.70, (0.20, -0.34))
         else:
-            lash = _lash(figure, eye, eye.upper_lid(), 1.0, eye.shape.wing)
+            lash = _lash(figure, eye, eye.upper_lid, 1.0, eye.shape.wing)
         canvas.fill(lash, ink, opacity)
 
 
@@ -64,7 +64,7 @@ def _lash(figure: Figure, eye: Eye, lid: Path, weight: float, wing: tuple[float,
 
 def _draw_ball(canvas: Canvas, figure: Figure, eye: Eye) -> None:
     white = figure.paint.eye_white
-    opening, lid = eye.opening(), eye.upper_lid()
+    opening, lid = eye.opening(), eye.upper_lid
     canvas.fill(opening, white.base)
     with canvas.inside(opening):
         drop = 0.24 * eye.half_height
@@ -94,14 +94,14 @@ def _draw_iris(canvas: Canvas, figure: Figure, eye: Eye) -> None:
 
 
 def _draw_lower_lashes(canvas: Canvas, figure: Figure, eye: Eye) -> None:
-    lower = eye.lower_lid()
+    lower = eye.lower_lid
     outer = lower[round(0.42 * len(lower)) :][::-1]
     canvas.stroke(outer, 0.0085, _ink(figure), 0.9, 0.0)
 
 
 def _draw_crease(canvas: Canvas, figure: Figure, eye: Eye) -> None:
     """Draw the fold of the upper lid, which follows its edge."""
-    lid = eye.upper_lid()
+    lid = eye.upper_lid
     gap = 0.040 * eye.half_width / 0.0855
     fold = lid[4:-4] - (0.0, gap)
     canvas.stroke(fold, 0.0046, figure.paint.skin.line, 0.0, 0.2)

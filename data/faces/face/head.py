@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from data.faces.canvas import Canvas
-from data.faces.curves import Path, bezier, moved, smooth
+from data.faces.curves import Path, bezier, mirrored, moved, smooth
 from data.faces.face.mood import is_grown_man
 from data.faces.figure import Figure
 
@@ -41,11 +41,13 @@ def _half(figure: Figure, side: int) -> list[tuple[float, float]]:
 
 
 def draw_face(canvas: Canvas, figure: Figure) -> None:
-    """Fill the face and shade its side away from the light."""
-    shape, skin = face_shape(figure), figure.paint.skin
-    canvas.fill(shape, skin.base)
-    with canvas.inside(shape):
-        _shade(canvas, figure, _cheek_shadow(figure))
+    """Fill the face, yet without shadows."""
+    canvas.fill(face_shape(figure), figure.paint.skin.base)
+
+
+def draw_cheek_shadow(canvas: Canvas, figure: Figure) -> None:
+    """Shade the side of the face away from the light; to be kept inside the face."""
+    _shade(canvas, figure, _cheek_shadow(figure))
 
 
 def draw_contour(canvas: Canvas, figure: Figure) -> None:
@@ -113,9 +115,9 @@ def draw_neck(canvas: Canvas, figure: Figure) -> None:
         (body.shoulder_half, 1.02),
         (body.shoulder_half + 0.04, 1.16),
     ]
-    neck = smooth([*half, *[(-x, y) for x, y in reversed(half)]], 5, closed=True)
+    neck = smooth(mirrored(half), 5, closed=True)
     canvas.fill(neck, skin.base)
-    with canvas.inside(neck), figure.on(canvas, "face"):
+    with canvas.inside(mirrored(half[:4])), figure.on(canvas, "face"):
         cast = moved(face_shape(figure), -0.016 * figure.face.light_side, 0.042)
         _shade(canvas, figure, cast)
     canvas.outline(neck, 0.0058, skin.line)

@@ -80,7 +80,7 @@ def _draw_mole(canvas: Canvas, figure: Figure) -> None:
     if random_side(figure.face, 32) > 0:
         x, y = body.eye_x + 0.030, body.eye_y + body.eye_half_height + 0.030
     else:
-        x, y = 0.066, body.mouth_y + 0.026
+        x, y = 0.090, body.mouth_y + 0.014
     canvas.fill(ellipse(side * x, y, 0.0078, 0.0078, 10), figure.paint.skin.line)
 
 

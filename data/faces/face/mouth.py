@@ -58,7 +58,7 @@ _OPEN = {
 def draw_mouth(canvas: Canvas, figure: Figure) -> None:
     """Draw the mouth that goes with the expression."""
     name = mouth_of(figure.face)
-    ink = mix(figure.paint.skin.line, figure.paint.mouth.deep, 0.4)
+    ink = mix(figure.paint.skin.line, figure.paint.lips.line, 0.25)
     if name in _OPEN:
         _draw_open(canvas, figure, _OPEN[name], ink)
     else:

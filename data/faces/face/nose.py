@@ -27,5 +27,6 @@ def draw_nose(canvas: Canvas, figure: Figure) -> None:
     canvas.stroke(tick, 0.0062, skin.line, 0.1, 0.35)
     if is_grown and abs(face.turn) > 7:
         height = y - body.eye_y
-        ridge = at(to, (0.014, -1.2 * height), (0.0, -0.7 * height), (0.004, -0.24 * height))
+        top = 1.1 if is_grown_man(face) else 0.75
+        ridge = at(to, (0.014, -top * height), (0.0, -0.6 * height), (0.004, -0.24 * height))
         canvas.stroke(bezier(*ridge, samples=9), 0.0042, skin.line, 0.0, 0.2)
