@@ -49,6 +49,12 @@ _AGES = {
     "elder": (0.858, 0.266, 0.192, 0.580, 0.076, 0.064, 0.780, 0.080, 0.43),
 }
 
+# How far the hair stands from the cheeks where it does not hang freely.
+_HAIR = {
+    "short": 0.060, "ponytail": 0.062, "twin_tails": 0.062, "side_tail": 0.064, "buns": 0.062,
+    "braid": 0.066, "spiky": 0.066,
+}  # fmt: skip
+
 
 def anatomy(face: FaceDescription) -> Anatomy:
     """Give the places of all parts of a described head."""
@@ -57,7 +63,7 @@ def anatomy(face: FaceDescription) -> Anatomy:
     cheek += 0.010 * face.head_width - (0.004 if is_man else 0.0)
     return Anatomy(
         crown_y=0.088,
-        hair_half=cheek + 0.074 + 0.018 * face.hair_volume,
+        hair_half=cheek + _HAIR.get(face.hair_style, 0.076) + 0.017 * face.hair_volume,
         cheek_half=cheek,
         jaw_half=jaw + 0.014 * face.jaw_width + (0.014 if is_man else 0.0),
         chin_half=0.060 - 0.028 * face.chin_point + (0.012 if is_man else 0.0),

@@ -38,6 +38,8 @@ class Tuft:
     upper: Path  # from the base to the tip
     lower: Path  # from the tip to the base
     side: int
+    start: float  # degrees from upright where it leaves the skull, and where it returns
+    stop: float
 
     def contour(self) -> Path:
         """Run along the tuft from left to right."""
@@ -66,9 +68,15 @@ def dome(figure: Figure) -> Path:
         path = _on_skull(figure, np.linspace(-_EDGE, _EDGE, 29))
         path[:, 1] += 0.012 * np.exp(-(((path[:, 0] - parting(figure)) / 0.022) ** 2))
         return path
-    sunk = _TUFTS[figure.face.hair_style].sunk
-    ends = [_on_skull(figure, np.array([edge]), sunk) for edge in (-_EDGE, _EDGE)]
-    return np.concatenate([ends[0], *[lock.contour() for lock in locks], ends[1]])
+    sunk, at, pieces = _TUFTS[figure.face.hair_style].sunk, -_EDGE, []
+    for lock in locks:
+        pieces += [_arc(figure, at, lock.start, sunk), lock.contour()]
+        at = lock.stop
+    return np.concatenate([*pieces, _arc(figure, at, _EDGE, sunk)])
+
+
+def _arc(figure: Figure, start: float, stop: float, sunk: float) -> Path:
+    return _on_skull(figure, np.linspace(start, stop, 2 + int(max(stop - start, 0) / 8)), sunk)
 
 
 def _on_skull(figure: Figure, degrees: NDArray[np.float64], sunk: float = 0.0) -> Path:
@@ -109,7 +117,7 @@ def _tuft(figure: Figure, style: _Tufts, start: float, stop: float, length: floa
     rise, fall = (first, last) if side > 0 else (last, first)
     upper = bezier(rise, rise + 0.50 * (tip - rise) + 0.30 * length * out, tip, samples=7)
     lower = bezier(tip, fall + 0.40 * (tip - fall) + 0.10 * length * out, fall, samples=7)
-    return Tuft(upper, lower, side)
+    return Tuft(upper, lower, side, start, stop)
 
 
 def flow(figure: Figure, starts: Path, t: NDArray[np.float64]) -> Path:

@@ -156,7 +156,7 @@ def _layered(figure: Figure, random: Random) -> Row:
     lean = 0.20 * figure.face.hair_part
     valleys = _jittered(random, [(x, 0.66 + 0.16 * abs(x)) for x in xs], 0, 0.03 * wild)
     tips = [
-        ((a + b) / 2 + (lean - 0.7 * (a + b)) * (b - a), 0.92 + 0.12 * (b - a))
+        ((a + b) / 2 + (lean - 0.22 * (a + b)) * (b - a), 0.92 + 0.12 * (b - a))
         for a, b in pairwise(xs)
     ]
     return _jittered(random, tips, 0.02 * wild, 0.045 * wild), valleys
@@ -190,10 +190,10 @@ def _crossed(figure: Figure, random: Random) -> Row:
 
 def _back(figure: Figure, random: Random) -> Row:
     """Leave the forehead open: the tips are no more than points of the hairline."""
-    half = [(0.0, 0.40), (0.26, 0.385), (0.46, 0.43), (0.60, 0.53), (0.69, 0.68), (0.735, 0.84)]
+    half = [(0.0, 0.385), (0.24, 0.37), (0.43, 0.41), (0.58, 0.50), (0.68, 0.66), (0.735, 0.84)]
     line = smooth([*[(-x, y) for x, y in half[:0:-1]], *half], 2)
     points = [(float(x), float(y)) for x, y in line]
-    return points[1::2], points[0::2]
+    return [(0.985 * x, y + 0.012) for x, y in points[1::2]], points[0::2]
 
 
 _ROWS: dict[str, Callable[[Figure, Random], Row]] = {

@@ -62,7 +62,8 @@ def _shade_clumps(canvas: Canvas, figure: Figure, row: list[Clump]) -> None:
     roots = np.array([clump.right if is_right else clump.left for clump in row])
     sides = -figure.face.light_side * roots[:, 0] / figure.body.hair_half
     paths = strands(figure, roots, 0 * sides, np.clip(0.34 + 0.24 * sides, 0.15, 0.6))
-    for clump, up, side in zip(row, paths, sides, strict=True):
+    is_back = figure.face.fringe == "back"
+    for clump, up, side in list(zip(row, paths, sides, strict=True))[:: 2 if is_back else 1]:
         other, depth = clump.left if is_right else clump.right, 0.36 + 0.22 * side
         x = up[0, 0] + depth * (other[0] - up[0, 0])
         inner = bezier(
@@ -76,7 +77,7 @@ def _draw_tufts(canvas: Canvas, figure: Figure) -> None:
     """Shade the hollow side of each tuft and part it from the next by a line."""
     for tuft in tufts(figure):
         fall = tuft.lower[-1]
-        inside = fall + 0.34 * (np.array([0.0, 0.40]) - fall)
+        inside = fall + 0.26 * (np.array([0.0, 0.32]) - fall)
         back = bezier(fall, (tuft.upper[2] + fall) / 2, tuft.lower[0], samples=6)
         canvas.fill(np.concatenate([tuft.lower, back]), figure.paint.hair.shade)
         bend = (fall + inside) / 2 + (0.012 * tuft.side, 0)
@@ -88,7 +89,8 @@ def _draw_strands(canvas: Canvas, figure: Figure, row: list[Clump]) -> None:
     """Let valleys run on as lines towards the parting, and lines fall from the parting."""
     random, line = Random(figure.face.hair_seed + 6), figure.paint.hair.line
     roots = np.array([clump.left for clump in row[1:]])
-    ends = np.array([random.choice((0.22, 0.34, 0.62)) for _ in roots])
+    reach = (0.50, 0.68, 0.84) if figure.face.fringe == "back" else (0.22, 0.34, 0.62)
+    ends = np.array([random.choice(reach) for _ in roots])
     for path in strands(figure, roots, 0 * ends, ends):
         canvas.stroke(path, 0.0048, line, 0.9, 0.0)
     xs = np.array([-0.75, -0.30, 0.22, 0.68]) + 0.1 * random.uniform(-1, 1)
