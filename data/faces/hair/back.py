@@ -26,10 +26,10 @@ def draw_back_hair(canvas: Canvas, figure: Figure) -> None:
     elif figure.face.hair_style == "buns":
         draw_buns(canvas, figure)
     sides = {side: contour(figure, side) for side in (1, -1)}
-    for side in sides if figure.face.hair_style in ("long", "wavy") else ():
+    for side in _sides(figure, 32) if figure.face.hair_style in ("long", "wavy") else ():
         _draw_stray_lock(canvas, figure, side)
     shape = np.concatenate([sides[1].path, sides[-1].path[::-1]])
-    fill_hair(canvas, figure, shape, ("shade", "deep", "deep"))
+    fill_hair(canvas, figure, shape, ("deep",))
     for side, outline in sides.items():
         is_lit = side == figure.face.light_side
         _draw_flow(canvas, figure, outline.flow, is_lit)
@@ -51,13 +51,19 @@ def draw_shoulder_hair(canvas: Canvas, figure: Figure) -> None:
         for side in (-1, 1) if figure.face.hair_seed // 8 % 2 else (favourite,):
             draw_braid(canvas, figure, side)
     elif style in _FRONT_LOCKS:
-        for side in (-1, 1):
+        for side in _sides(figure, 128):
             _draw_front_lock(canvas, figure, side)
 
 
 def _favourite(figure: Figure) -> int:
     """Give the side on which a single tail or braid hangs."""
     return 1 if figure.face.hair_seed % 2 else -1
+
+
+def _sides(figure: Figure, bit: int) -> tuple[int, ...]:
+    """Choose the sides on which something hangs: mostly both, else one or none."""
+    favourite = _favourite(figure)
+    return ((), (favourite,), (-1, 1), (-1, 1))[figure.face.hair_seed // bit % 4]
 
 
 def _draw_flow(canvas: Canvas, figure: Figure, flow: Path, is_lit: bool) -> None:
@@ -69,10 +75,10 @@ def _draw_flow(canvas: Canvas, figure: Figure, flow: Path, is_lit: bool) -> None
     fill_hair(canvas, figure, _rim(flow, 1 - 0.38 * swell), ("shade",))
     fill_hair(canvas, figure, _rim(flow, 1 - (0.26 if is_lit else 0.14) * swell), ("base",))
     if is_lit and figure.face.hair_shine > 0.3:
-        gleam = flow[-12:-2] * (0.93, 1.0)
+        gleam = flow[-9:-1] * (0.93, 1.0)
         canvas.fill(ribbon(gleam, 0.018 * taper(len(gleam), 0.0, 0.0)), figure.paint.hair.light)
     for share in (0.72, 0.87):
-        canvas.stroke(flow[4:] * (share, 1.0), 0.0045, figure.paint.hair.line, 0.0, 0.4)
+        canvas.stroke(flow[3:] * (share, 1.0), 0.0045, figure.paint.hair.line, 0.0, 0.4)
 
 
 def _rim(path: Path, inner: NDArray[np.float64]) -> Path:
@@ -85,9 +91,9 @@ def _draw_tufts(canvas: Canvas, figure: Figure, outline: Contour, is_lit: bool) 
     """Light the outside of each tuft and rule a strand up from the valley behind it."""
     for root, tip, end in outline.tufts:
         inner = root + 0.6 * (end - root) - np.array([0.0, 0.10])
-        lit = np.concatenate([flick(root, tip), bezier(tip, 0.4 * (tip + inner), inner)])
+        lit = np.concatenate([flick(root, tip), bezier(tip, 0.4 * (tip + inner), inner, samples=5)])
         fill_hair(canvas, figure, lit, ("base" if is_lit else "shade",))
-        strand = bezier(end, 0.5 * (end + inner), inner)
+        strand = bezier(end, 0.5 * (end + inner), inner, samples=4)
         canvas.stroke(strand, 0.0045, figure.paint.hair.line, 1.0, 0.0)
 
 
@@ -96,7 +102,7 @@ def _draw_stray_lock(canvas: Canvas, figure: Figure, side: int) -> None:
     random = Random(figure.face.hair_seed + (15 if side > 0 else 16))
     half, end = figure.body.hair_half, random.uniform(0.90, 0.97)
     nodes = [(half - 0.03, 0.66), (half - 0.01, 0.78), (half + 0.035, 0.87), (half + 0.10, end)]
-    path = smooth(nodes, 7) * (side, 1.0)
+    path = smooth(nodes, 5) * (side, 1.0)
     draw_lock(canvas, figure, path, lock_widths(len(path), 0.06, 0.8, 1.0, 0.9, 0.5, 0.0), 1)
 
 
@@ -119,7 +125,7 @@ def _draw_front_lock(canvas: Canvas, figure: Figure, side: int) -> None:
             (half - 0.055 - swing, 0.85),
             (half - 0.080 + swing - drift, 1.06),
         ],
-        9,
+        6,
     )
     widths = lock_widths(len(path), random.uniform(0.075, 0.105), *shares)
     draw_lock(canvas, figure, path * (side, 1.0), widths, 2)

@@ -53,15 +53,15 @@ def _draw_lobe(
 # A lobe to the right of the middle of the plait, in units of its width and of the pitch.
 _LOBE = np.concatenate(
     [
-        bezier((-0.40, -0.2), (0.9, -0.9), (1.15, 0.9), (-0.22, 1.75), samples=10),
-        bezier((-0.22, 1.75), (-0.45, 0.9), (-0.40, -0.2), samples=6),
+        bezier((-0.40, -0.2), (0.9, -0.9), (1.15, 0.9), (-0.22, 1.75), samples=8),
+        bezier((-0.22, 1.75), (-0.45, 0.9), (-0.40, -0.2), samples=4),
     ]
 )
-_CREASE = bezier((-0.1, 0.2), (0.5, 0.25), (0.1, 1.2), samples=8)
+_CREASE = bezier((-0.1, 0.2), (0.5, 0.25), (0.1, 1.2), samples=5)
 
 
 def _draw_tuft(canvas: Canvas, figure: Figure, end: Path) -> None:
     """Draw the loose ends below the tie."""
-    path = smooth([end, moved(end, 0.006, 0.035), moved(end, -0.002, 0.085)], 8)
+    path = smooth([end, moved(end, 0.006, 0.035), moved(end, -0.002, 0.085)], 6)
     widths = lock_widths(len(path), 0.085, 0.5, 0.95, 0.9, 0.5, 0.03)
     draw_lock(canvas, figure, path, widths, 1, (0.7, 1.0))

@@ -23,7 +23,7 @@ class Side:
 
 
 _SKULL: Nodes = ((0.0, 0.041), (0.39, 0.083), (0.665, 0.171), (0.88, 0.303), (0.98, 0.50))
-_TEMPLE = 11  # points of a contour before it may be seen beside the cap
+_COVERED = 2  # nodes of a contour that the cap always hides
 _STYLES = {
     "long": Side(((1.01, 0.66), (1.06, 0.86), (1.13, 1.06), (1.20, 1.27))),
     "hime": Side(((1.00, 0.66), (1.02, 0.86), (1.045, 1.06), (1.07, 1.27))),
@@ -61,12 +61,13 @@ def contour(figure: Figure, side: int) -> Contour:
     """Trace the hair behind the head on one side."""
     shape = _STYLES.get(figure.face.hair_style, _TIED)
     random = Random(figure.face.hair_seed + (11 if side > 0 else 12))
-    skull = smooth((*_SKULL, *shape.flow), 5)
+    samples = 6 if shape.wave else 4
+    skull = smooth((*_SKULL, *shape.flow), samples)
     if shape.wave:
         skull = skull + _waves(skull[:, 1], shape.wave, random)
     tufts = _tufts(skull[-1], shape, random)
     path = np.concatenate([skull, *(_tuft(*tuft) for tuft in tufts)])
-    placed = [_placed(figure, part, side) for part in (path, skull[_TEMPLE:], *tufts)]
+    placed = [_placed(figure, part, side) for part in (path, skull[_COVERED * samples :], *tufts)]
     return Contour(placed[0], placed[1], tuple(placed[2:]))
 
 
@@ -98,4 +99,4 @@ def _tuft(root: Path, tip: Path, end: Path) -> Path:
 
 def flick(root: Path, tip: Path) -> Path:
     """Run down from a root and out to a tip."""
-    return bezier(root, root + (tip - root) * np.array([0.10, 0.62]), tip, samples=7)
+    return bezier(root, root + (tip - root) * np.array([0.10, 0.62]), tip, samples=6)
