@@ -26,7 +26,7 @@ def draw_back_hair(canvas: Canvas, figure: Figure) -> None:
     elif figure.face.hair_style == "buns":
         draw_buns(canvas, figure)
     sides = {side: contour(figure, side) for side in (1, -1)}
-    for side in _sides(figure, 32) if figure.face.hair_style in ("long", "wavy") else ():
+    for side in _sides(figure, 32) if figure.face.hair_style == "long" else ():
         _draw_stray_lock(canvas, figure, side)
     shape = np.concatenate([sides[1].path, sides[-1].path[::-1]])
     fill_hair(canvas, figure, shape, ("deep",))
@@ -100,8 +100,8 @@ def _draw_tufts(canvas: Canvas, figure: Figure, outline: Contour, is_lit: bool) 
 def _draw_stray_lock(canvas: Canvas, figure: Figure, side: int) -> None:
     """Draw a lock that leaves the contour and turns outwards."""
     random = Random(figure.face.hair_seed + (15 if side > 0 else 16))
-    half, end = figure.body.hair_half, random.uniform(0.90, 0.97)
-    nodes = [(half - 0.03, 0.66), (half - 0.01, 0.78), (half + 0.035, 0.87), (half + 0.10, end)]
+    half, reach, end = figure.body.hair_half, random.uniform(0.05, 0.11), random.uniform(0.90, 0.98)
+    nodes = [(half - 0.03, 0.66), (half - 0.01, 0.78), (half + 0.03, 0.87), (half + reach, end)]
     path = smooth(nodes, 5) * (side, 1.0)
     draw_lock(canvas, figure, path, lock_widths(len(path), 0.06, 0.8, 1.0, 0.9, 0.5, 0.0), 1)
 
@@ -109,7 +109,7 @@ def _draw_stray_lock(canvas: Canvas, figure: Figure, side: int) -> None:
 # Widths of the locks over the shoulders from root to end, and how far they wave.
 _FRONT_LOCKS = {
     "long": ((0.7, 1.0, 1.0, 0.6), 0.0),
-    "wavy": ((0.7, 1.0, 1.0, 0.8), 0.016),
+    "wavy": ((0.7, 1.0, 1.0, 0.8), 0.020),
     "hime": ((0.8, 0.9, 0.95, 1.0), 0.0),
 }
 

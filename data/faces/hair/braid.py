@@ -20,7 +20,7 @@ def draw_braid(canvas: Canvas, figure: Figure, side: int) -> None:
     pitch = (_END - _TOP) / _LOBES
     _draw_tuft(canvas, figure, spine[-1])
     for k in reversed(range(_LOBES)):
-        wide = 0.076 - 0.020 * k / _LOBES
+        wide = 0.082 - 0.022 * k / _LOBES
         _draw_lobe(canvas, figure, spine[k], side if k % 2 else -side, (wide, pitch))
     draw_tie(canvas, figure, moved(_BAND, *spine[-1]), 0.062, 0.062)
 

@@ -40,7 +40,7 @@ LOW = Tail(  # tied beside the head, falls over the shoulder
         (0.030, 0.78), (-0.030, 0.92), (-0.020, 1.06),
     ),
     0.140,
-    0.19,
+    0.21,
     0.075,
 )  # fmt: skip
 HIGH = Tail(  # tied behind the crown
