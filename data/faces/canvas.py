@@ -58,6 +58,14 @@ class Canvas:
         if box[0] < box[2] and box[1] < box[3]:
             self.image.paste(colour, box, _mask(pixels, box, "L", round(255 * opacity)))
 
+    def fills(self, paths: Sequence[Path], colour: RGB) -> None:
+        """Fill several closed paths with one colour: faster than one by one."""
+        pixels = self._pixels(self.pose.place(np.concatenate(paths)))
+        stop = 0
+        for path in paths:
+            start, stop = stop, stop + 2 * len(path)
+            self._pen.polygon(pixels[start:stop], fill=colour)
+
     def gradient(self, path: Path, colours: Sequence[RGB]) -> None:
         """Fill a closed path with colours running from its top to its bottom."""
         pixels = self._pixels(self.pose.place(path))
@@ -83,6 +91,17 @@ class Canvas:
             self._fill(self._pixels(outline), colour, opacity)
         else:
             self._fill_ribbon(outline, colour)
+
+    def strokes(
+        self, paths: Path, width: float, colour: RGB, start: float = 0.25, end: float = 0.25
+    ) -> None:
+        """Ink several lines [m, n, 2] alike: faster than one by one."""
+        count, samples, _ = paths.shape
+        placed = self.pose.place(paths.reshape(-1, 2)).reshape(paths.shape)
+        outlines = ribbon(placed, self.ink * width * taper(samples, start, end))
+        pixels = self._pixels(outlines.reshape(-1, 2))
+        for first in range(0, len(pixels), len(pixels) // count):
+            self._pen.polygon(pixels[first : first + len(pixels) // count], fill=colour)
 
     def _fill_ribbon(self, outline: Path, colour: RGB) -> None:
         """Fill a ribbon piece by piece: faster than at once, and where it crosses itself too."""
@@ -121,14 +140,16 @@ class Canvas:
         margin = round(2.5 * blur * self.side)
         left, top, right, bottom = self._box(pixels)
         box = self._box([left - margin, top - margin, right + margin, bottom + margin])
-        size = -(-(box[2] - box[0]) // _SOFT), -(-(box[3] - box[1]) // _SOFT)
-        if not all(size):  # out of sight
+        width, height = box[2] - box[0], box[3] - box[1]
+        if not width or not height:  # out of sight
             return
-        small = Image.new("L", size)
-        shifted = [(p - box[i & 1]) / _SOFT for i, p in enumerate(pixels)]
-        ImageDraw.Draw(small).polygon(shifted, fill=round(255 * opacity))
+        half = Image.new("L", (4 * -(-width // _SOFT), 4 * -(-height // _SOFT)))
+        shifted = [(p - box[i & 1]) >> 1 for i, p in enumerate(pixels)]
+        ImageDraw.Draw(half).polygon(shifted, fill=round(255 * opacity))
+        small = half.reduce(_SOFT // 2)
         blurred = small.filter(ImageFilter.GaussianBlur(blur * self.side / _SOFT))
-        mask = blurred.resize((box[2] - box[0], box[3] - box[1]), Image.Resampling.BILINEAR)
+        shown = 0, 0, width / _SOFT, height / _SOFT
+        mask = blurred.resize((width, height), Image.Resampling.BILINEAR, box=shown)
         self.image.paste(colour, box, mask)
 
     @contextmanager
