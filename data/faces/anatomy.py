@@ -49,12 +49,6 @@ _AGES = {
     "elder": (0.858, 0.266, 0.192, 0.580, 0.076, 0.064, 0.780, 0.080, 0.43),
 }
 
-# How far the hair stands from the cheeks where it does not hang freely.
-_HAIR = {
-    "short": 0.060, "ponytail": 0.062, "twin_tails": 0.062, "side_tail": 0.064, "buns": 0.062,
-    "braid": 0.066, "spiky": 0.066,
-}  # fmt: skip
-
 
 def anatomy(face: FaceDescription) -> Anatomy:
     """Give the places of all parts of a described head."""
@@ -63,15 +57,15 @@ def anatomy(face: FaceDescription) -> Anatomy:
     cheek += 0.010 * face.head_width - (0.004 if is_man else 0.0)
     return Anatomy(
         crown_y=0.088,
-        hair_half=cheek + _HAIR.get(face.hair_style, 0.076) + 0.017 * face.hair_volume,
+        hair_half=cheek + 0.074 + 0.018 * face.hair_volume,
         cheek_half=cheek,
         jaw_half=jaw + 0.014 * face.jaw_width + (0.014 if is_man else 0.0),
         chin_half=0.060 - 0.028 * face.chin_point + (0.012 if is_man else 0.0),
         chin_y=chin_y + (0.015 if is_man else 0.0),
         ear_y=eye_y + 0.024,
-        eye_x=0.138 + 0.005 * face.eye_spacing,
+        eye_x=0.138 * (0.4 + 0.6 * cheek / 0.268) + 0.0045 * face.eye_spacing,
         eye_y=eye_y,
-        eye_half_width=wide * (1 + 0.05 * face.eye_size) * (0.96 if is_man else 1.0),
+        eye_half_width=wide * (1 + 0.045 * face.eye_size) * (0.96 if is_man else 1.0),
         eye_half_height=tall * (1 + 0.07 * face.eye_size) * (0.80 if is_man else 1.0),
         brow_y=eye_y - 1.05 * tall - 0.045 + (0.024 if is_man else 0.0),
         nose_y=eye_y + 0.118 + (0.006 if is_man else 0.0),

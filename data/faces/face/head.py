@@ -68,7 +68,8 @@ def _cheek_shadow(figure: Figure) -> Path:
         (0.2 * body.chin_half, low - 0.016),
         (-1.5 * body.chin_half, low - 0.004),
     ]
-    outside = [(0.0, low + 0.1), (0.5, low + 0.1), (0.5, 0.30)]
+    rim = cheek + 0.02
+    outside = [(-1.5 * body.chin_half, low + 0.02), (rim, low + 0.02), (rim, 0.30)]
     inner = smooth([(away * x, y) for x, y in edge], 4)
     return np.concatenate([inner, [(away * x, y) for x, y in outside]])
 

@@ -56,9 +56,9 @@ def _draw_wrinkles(canvas: Canvas, figure: Figure) -> None:
     x, low = body.eye_x, body.eye_y + body.eye_half_height
     bag = (x - 0.058, low + 0.012), (x - 0.020, low + 0.032), (x + 0.030, low + 0.026)
     fold = (
-        (0.040, body.nose_y + 0.004),
-        (0.074, body.nose_y + 0.022),
-        (0.080, body.mouth_y + 0.008),
+        (0.042, body.nose_y + 0.004),
+        (0.068, body.nose_y + 0.014),
+        (0.084, body.mouth_y - 0.020),
     )
     for side in (-1, 1):
         for points in (bag, fold):

@@ -26,7 +26,7 @@ class Mood:
 MOODS = {
     "neutral": Mood("line", "parted", opens=0.75),
     "smile": Mood("smile", "laugh", brow_lift=0.004, lower=0.10),
-    "grin": Mood("grin", "grin", brow_lift=0.006, upper=0.96, lower=0.24),
+    "grin": Mood("grin", "beam", brow_lift=0.006, upper=0.96, lower=0.24),
     "sad": Mood("frown", "quiver", 0.6, 0.004, -0.012, upper=0.86, lower=0.06, slant=-0.16),
     "angry": Mood("tense", "shout", 0.45, -0.024, 0.012, upper=0.94, lower=0.10, slant=0.30),
     "surprised": Mood("gasp", "gasp", brow_lift=0.024, upper=1.06, lower=-0.04, iris=0.80),

@@ -8,10 +8,11 @@ import numpy as np
 
 from data.faces.canvas import Canvas
 from data.faces.colour import RGB, mix
-from data.faces.curves import Path, bezier, ellipse, smooth
+from data.faces.curves import Path, ellipse, smooth
 from data.faces.face.mood import is_grown_man, mouth_of
 from data.faces.figure import Figure
 
+_RED_LIPS = {"child": 0.0, "teen": 0.35, "adult": 0.9, "elder": 0.5}
 _Knots = tuple[tuple[float, float], ...]
 
 # Closed mouths: the right half of the line from the middle, in picture units, v upwards.
@@ -43,6 +44,9 @@ _OPEN = {
     "grin": _Open(
         ((0.0, 0.008), (0.040, 0.012), (0.078, 0.024), (0.058, -0.016), (0.028, -0.030),
          (0.0, -0.033)), -0.1, 0.0, 0.3),
+    "beam": _Open(
+        ((0.0, 0.008), (0.040, 0.012), (0.078, 0.024), (0.060, -0.020), (0.030, -0.040),
+         (0.0, -0.044)), -0.008, 0.018, 0.3),
     "gasp": _Open(
         ((0.0, 0.024), (0.019, 0.014), (0.024, -0.006), (0.016, -0.026), (0.0, -0.031)),
         0.0, 0.014, 0.5),
@@ -70,14 +74,21 @@ def _width(figure: Figure) -> float:
     return 1.12 if is_grown_man(face) else 0.86 if face.age == "child" else 1.0
 
 
+def _draw_lips(canvas: Canvas, figure: Figure, top: float) -> None:
+    """Tint the lower lip: women's the redder, the older they are."""
+    face, skin, lips = figure.face, figure.paint.skin, figure.paint.lips
+    red = 0.0 if face.gender == "man" else _RED_LIPS[face.age]
+    wide, low = 0.024 * _width(figure), top + 0.020
+    lip = [(-wide, low - 0.003), (0.0, low - 0.007 * red), (wide, low - 0.003), (0.0, low + 0.006)]
+    canvas.fill(smooth(lip, 4, closed=True), mix(skin.shade, lips.base, red))
+
+
 def _draw_closed(canvas: Canvas, figure: Figure, half: _Knots, ink: RGB) -> None:
     wide, y = _width(figure), figure.body.mouth_y
     row = [(-u, v) for u, v in half[:0:-1]] + list(half)
     line = smooth([(u * wide, y - v) for u, v in row], 5)
+    _draw_lips(canvas, figure, y - half[0][1])
     canvas.stroke(line, 0.0098, ink, 0.3, 0.3)
-    low = y - half[0][1] + 0.022
-    lip = bezier((-0.018 * wide, low), (0.0, low + 0.006), (0.018 * wide, low), samples=7)
-    canvas.stroke(lip, 0.0065, figure.paint.skin.shade, 0.1, 0.1)
 
 
 def _draw_open(canvas: Canvas, figure: Figure, form: _Open, ink: RGB) -> None:

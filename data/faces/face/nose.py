@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from data.faces.canvas import Canvas
-from data.faces.curves import Path, bezier, smooth
+from data.faces.curves import Path, bezier, ellipse, smooth
 from data.faces.face.mood import is_grown_man
 from data.faces.figure import Figure
 
@@ -23,6 +23,7 @@ def draw_nose(canvas: Canvas, figure: Figure) -> None:
 
     shadow = at(away, (0.002, -0.016), (0.012, 0.001), (0.006, 0.009), (-0.004, 0.005))
     canvas.fill(smooth(shadow, 4, closed=True), skin.shade)
+    canvas.fill(ellipse(x - away * 0.004, y - 0.011 * size, 0.0045, 0.0055, 8), skin.gleam)
     tick = bezier(*at(to, (0.004, -0.007), (0.011, 0.0), (-0.005, 0.007)), samples=9)
     canvas.stroke(tick, 0.0062, skin.line, 0.1, 0.35)
     if is_grown and abs(face.turn) > 7:
