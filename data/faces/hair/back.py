@@ -88,12 +88,15 @@ def _rim(path: Path, inner: NDArray[np.float64]) -> Path:
 
 
 def _draw_tufts(canvas: Canvas, figure: Figure, outline: Contour, is_lit: bool) -> None:
-    """Light the outside of each tuft and rule a strand up from the valley behind it."""
-    for root, tip, end in outline.tufts:
-        inner = root + 0.6 * (end - root) - np.array([0.0, 0.10])
-        lit = np.concatenate([flick(root, tip), bezier(tip, 0.4 * (tip + inner), inner, samples=5)])
-        fill_hair(canvas, figure, lit, ("base" if is_lit else "shade",))
-        strand = bezier(end, 0.5 * (end + inner), inner, samples=4)
+    """Shade each tuft along the valley behind it, and rule a strand up from there."""
+    for k, (root, tip, end) in enumerate(outline.tufts):
+        body, shadow = ("base", "shade") if is_lit and not k else ("shade", "deep")
+        top = 0.5 * (root + end) - np.array([0.0, 0.13])
+        outer, inner = flick(root, tip), flick(end, tip)[::-1]
+        fill_hair(canvas, figure, np.concatenate([outer, inner, top[None]]), (body,))
+        edge = bezier(top, 0.25 * root + 0.75 * end, tip, samples=6)
+        fill_hair(canvas, figure, np.concatenate([edge, inner]), (shadow,))
+        strand = bezier(end, 0.6 * end + 0.4 * top, top, samples=4)
         canvas.stroke(strand, 0.0045, figure.paint.hair.line, 1.0, 0.0)
 
 
