@@ -62,14 +62,15 @@ _TURNED = np.array([-1.0, 1.0])
 
 
 def ribbon(path: Path, widths: NDArray[np.float64] | float) -> Path:
-    """Outline a stroke along `path` [n, 2] with the full width given at each point."""
+    """Outline strokes along paths [..., n, 2] with the full width given at each point."""
     offset = np.empty_like(path)  # across the path: its direction turned by 90 degrees
-    offset[1:-1] = path[2:] - path[:-2]
-    offset[0], offset[-1] = path[1] - path[0], path[-1] - path[-2]
-    offset = offset[:, ::-1] * _TURNED
-    half = np.maximum(np.hypot(offset[:, 0], offset[:, 1]), 1e-9)
-    offset *= (np.asarray(widths) / 2 / half)[:, None]
-    return np.concatenate([path + offset, (path - offset)[::-1]])
+    offset[..., 1:-1, :] = path[..., 2:, :] - path[..., :-2, :]
+    offset[..., 0, :] = path[..., 1, :] - path[..., 0, :]
+    offset[..., -1, :] = path[..., -1, :] - path[..., -2, :]
+    offset = offset[..., ::-1] * _TURNED
+    half = np.maximum(np.hypot(offset[..., 0], offset[..., 1]), 1e-9)
+    offset *= (np.asarray(widths) / 2 / half)[..., None]
+    return np.concatenate([path + offset, (path - offset)[..., ::-1, :]], axis=-2)
 
 
 @cache

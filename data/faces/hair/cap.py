@@ -83,8 +83,8 @@ def _on_skull(figure: Figure, degrees: NDArray[np.float64], sunk: float = 0.0) -
     """Give points of the smooth contour at angles from upright, positive to the right."""
     body, angle = figure.body, np.radians(degrees)
     sin, cos = np.sin(angle), np.cos(angle)
-    x = body.hair_half * np.sign(sin) * np.abs(sin) ** 0.92
-    y = MIDDLE_Y - (MIDDLE_Y - body.crown_y) * np.sign(cos) * np.abs(cos) ** 0.94
+    x = body.hair_half * np.sign(sin) * np.abs(sin) ** 0.95
+    y = MIDDLE_Y - (MIDDLE_Y - body.crown_y) * np.sign(cos) * np.abs(cos) ** 0.96
     middle = np.array([0.0, MIDDLE_Y])
     return middle + (1 - sunk * np.maximum(cos, 0)[:, None]) * (np.stack([x, y], axis=1) - middle)
 
@@ -135,3 +135,27 @@ def strands(
     """Trace pieces [m, 9, 2] of the strands from `starts` [m, 2], between shares of their ways."""
     t = np.linspace(begin, end, 9, axis=1)
     return flow(figure, starts[:, None], t)
+
+
+# Where tied hair leaves the cap: inwards from its side, height, on both sides or one.
+_TIES = {
+    "twin_tails": (0.035, 0.215, True),
+    "buns": (0.130, 0.205, True),
+    "ponytail": (0.150, 0.130, False),
+    "side_tail": (0.030, 0.415, False),
+}
+
+
+def pulled(figure: Figure) -> list[Path]:
+    """Trace strands [9, 2] that are pulled tight towards the ties of the hair."""
+    if figure.face.hair_style not in _TIES:
+        return []
+    inwards, y, is_paired = _TIES[figure.face.hair_style]
+    half, top = figure.body.hair_half, figure.body.crown_y + 0.045
+    lines = []
+    for side in (-1, 1) if is_paired else (1 if figure.face.hair_seed % 2 else -1,):
+        tie = (side * (half - inwards), y)
+        for start in ((0.72 * half, 0.46), (0.92 * half, 0.40), (side * parting(figure), top)):
+            bend = (side * (start[0] + half - inwards) / 2 * 1.06, start[1] + 0.55 * (y - start[1]))
+            lines.append(bezier(tie, bend, (side * start[0], start[1]), samples=9))
+    return lines

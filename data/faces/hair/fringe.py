@@ -17,7 +17,7 @@ Point = tuple[float, float]
 Row = tuple[list[Point], list[Point]]  # tips, and one valley more than tips, from left to right
 
 
-_TEMPLES = {"long": 1.24, "hime": 1.20, "wavy": 1.26, "bob": 1.26}  # how far hair falls there
+_TEMPLES = {"long": 1.24, "hime": 0.90, "wavy": 1.26, "bob": 1.26}  # how far hair falls there
 
 
 @dataclass(frozen=True)

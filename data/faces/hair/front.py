@@ -9,7 +9,7 @@ import numpy as np
 from data.faces.canvas import Canvas
 from data.faces.curves import Path, bezier
 from data.faces.figure import Figure
-from data.faces.hair.cap import dome, parting, strands, tufts
+from data.faces.hair.cap import dome, parting, pulled, strands, tufts
 from data.faces.hair.fringe import Clump, below, clumps
 from data.faces.hair.lock import draw_lock, fill_hair, lock_widths
 from data.faces.hair.shine import draw_ring
@@ -30,9 +30,10 @@ def cap_shape(figure: Figure) -> Path:
 def draw_cap(canvas: Canvas, figure: Figure) -> None:
     """Draw the hair on top of the head and the fringe, with shadows and the ring of light."""
     row, top, line = clumps(figure), dome(figure), figure.paint.hair.line
-    for clump in below(row):
-        canvas.fill(clump.edge(), figure.paint.hair.shade)
-        canvas.stroke(clump.edge(), 0.0045, line, 0.6, 0.6)
+    behind = [clump.edge() for clump in below(row)]
+    if behind:
+        canvas.fills(behind, figure.paint.hair.shade)
+        canvas.strokes(np.stack(behind), 0.0045, line, 0.6, 0.6)
     edge = fringe_edge(row)
     shape = np.concatenate([top, edge[::-1]])
     fill_hair(canvas, figure, shape, ("base",), (0.0, 0.7))
@@ -62,42 +63,55 @@ def _shade_clumps(canvas: Canvas, figure: Figure, row: list[Clump]) -> None:
     roots = np.array([clump.right if is_right else clump.left for clump in row])
     sides = -figure.face.light_side * roots[:, 0] / figure.body.hair_half
     paths = strands(figure, roots, 0 * sides, np.clip(0.34 + 0.24 * sides, 0.15, 0.6))
-    is_back = figure.face.fringe == "back"
-    for clump, up, side in list(zip(row, paths, sides, strict=True))[:: 2 if is_back else 1]:
-        other, depth = clump.left if is_right else clump.right, 0.36 + 0.22 * side
-        x = up[0, 0] + depth * (other[0] - up[0, 0])
-        inner = bezier(
-            clump.tip, (x, up[0, 1] + 0.3 * (clump.tip[1] - up[0, 1])), up[-1], samples=8
-        )
-        edge = np.concatenate([up[::-1], clump.side(is_right), inner])
-        canvas.fill(edge, figure.paint.hair.shade)
+    step = 2 if figure.face.fringe == "back" else 1
+    canvas.fills(
+        [
+            _shaded_side(clump, is_right, up, float(side))
+            for clump, up, side in zip(row[::step], paths[::step], sides[::step], strict=True)
+        ],
+        figure.paint.hair.shade,
+    )
+
+
+def _shaded_side(clump: Clump, is_right: bool, up: Path, side: float) -> Path:
+    """Outline the shadow on one side of a clump; `side` is 1 at the dark temple, -1 at the lit."""
+    other, depth = clump.left if is_right else clump.right, 0.36 + 0.22 * side
+    x = up[0, 0] + depth * (other[0] - up[0, 0])
+    inner = (x, up[0, 1] + 0.3 * (clump.tip[1] - up[0, 1]))
+    return np.concatenate(
+        [up[::-1], clump.side(is_right), bezier(clump.tip, inner, up[-1], samples=8)]
+    )
 
 
 def _draw_tufts(canvas: Canvas, figure: Figure) -> None:
     """Shade the hollow side of each tuft and part it from the next by a line."""
+    shadows, lines = [], []
     for tuft in tufts(figure):
         fall = tuft.lower[-1]
-        inside = fall + 0.26 * (np.array([0.0, 0.32]) - fall)
         back = bezier(fall, (tuft.upper[2] + fall) / 2, tuft.lower[0], samples=6)
-        canvas.fill(np.concatenate([tuft.lower, back]), figure.paint.hair.shade)
+        shadows.append(np.concatenate([tuft.lower, back]))
+        inside = fall + 0.26 * (np.array([0.0, 0.32]) - fall)
         bend = (fall + inside) / 2 + (0.012 * tuft.side, 0)
-        line = bezier(tuft.lower[3], bend, inside, samples=7)
-        canvas.stroke(line, 0.0050, figure.paint.hair.line, 0.8, 0.0)
+        lines.append(bezier(tuft.lower[3], bend, inside, samples=7))
+    if lines:
+        canvas.fills(shadows, figure.paint.hair.shade)
+        canvas.strokes(np.stack(lines), 0.0050, figure.paint.hair.line, 0.8, 0.0)
 
 
 def _draw_strands(canvas: Canvas, figure: Figure, row: list[Clump]) -> None:
     """Let valleys run on as lines towards the parting, and lines fall from the parting."""
-    random, line = Random(figure.face.hair_seed + 6), figure.paint.hair.line
-    roots = np.array([clump.left for clump in row[1:]])
-    reach = (0.50, 0.68, 0.84) if figure.face.fringe == "back" else (0.22, 0.34, 0.62)
-    ends = np.array([random.choice(reach) for _ in roots])
-    for path in strands(figure, roots, 0 * ends, ends):
-        canvas.stroke(path, 0.0048, line, 0.9, 0.0)
-    xs = np.array([-0.75, -0.30, 0.22, 0.68]) + 0.1 * random.uniform(-1, 1)
-    starts = np.stack([xs * figure.body.hair_half, np.full(4, 0.5)], axis=1)
-    ends = np.array([random.uniform(0.66, 0.86) for _ in xs])
-    for path in strands(figure, starts, np.full(4, 1.0), ends):
-        canvas.stroke(path, 0.0042, line, 0.8, 0.0)
+    face, half = figure.face, figure.body.hair_half
+    random = Random(face.hair_seed + 6)
+    reach = (0.50, 0.68, 0.84) if face.fringe == "back" else (0.22, 0.34, 0.62)
+    valleys = [(*clump.left, 0.0, random.choice(reach)) for clump in row[1:]]
+    shift = 0.1 * random.uniform(-1, 1)
+    crown = [
+        ((x + shift) * half, 0.5, 1.0, random.uniform(0.66, 0.86))
+        for x in (-0.75, -0.30, 0.22, 0.68)
+    ]
+    lines = np.array([*valleys, *crown])
+    paths = [*strands(figure, lines[:, :2], lines[:, 2], lines[:, 3]), *pulled(figure)]
+    canvas.strokes(np.stack(paths), 0.0047, figure.paint.hair.line, 0.85, 0.0)
 
 
 def draw_ahoge(canvas: Canvas, figure: Figure) -> None:
@@ -108,27 +122,33 @@ def draw_ahoge(canvas: Canvas, figure: Figure) -> None:
     y = figure.body.crown_y
     middle, tip = (x - lean * 0.02, y - 0.085), (x + lean * 0.12, y - 0.02)
     path = bezier((x, y + 0.03), middle, tip, samples=14)
-    draw_lock(canvas, figure, path, lock_widths(14, 0.034, 0.9, 1, 0.8, 0.5, 0.03), strands=0)
+    draw_lock(canvas, figure, path, lock_widths(14, 0.036, 0.5, 1, 0.9, 0.6, 0.03), strands=0)
 
 
-_LOCKS = {  # y of the tip, widest, how far the tip goes outwards
-    "short": (0.70, 0.060, -0.030),
-    "cheek": (0.80, 0.068, -0.045),
-    "long": (1.03, 0.080, 0.025),
+# From the temple down: places outwards from the cheek and heights; the last is the tip.
+_LOCKS = {
+    "short": ((0.022, 0.36), (0.050, 0.47), (0.030, 0.60), (-0.025, 0.705)),
+    "cheek": ((0.022, 0.36), (0.044, 0.48), (0.034, 0.64), (-0.030, 0.815)),
+    "long": ((0.022, 0.36), (0.046, 0.52), (0.030, 0.76), (0.042, 1.04)),
+    "hime": ((0.022, 0.36), (0.026, 0.50), (0.018, 0.64), (0.012, 0.775)),
 }
+_WIDEST = {"short": 0.056, "cheek": 0.064, "long": 0.074, "hime": 0.090}
 
 
 def draw_side_locks(canvas: Canvas, figure: Figure) -> None:
     """Draw the locks that hang from the temples in front of the ears."""
-    if figure.face.side_locks == "none":
+    kind = figure.face.side_locks
+    if kind == "none":
         return
-    end, width, outwards = _LOCKS[figure.face.side_locks]
+    if figure.face.hair_style == "hime":
+        kind = "hime"
     random = Random(figure.face.hair_seed + 3)
+    shares = (0.6, 1.0, 1.0, 1.0) if kind == "hime" else (0.5, 0.95, 1.0, 0.82, 0.5, 0.02)
     for side in (-1, 1):
-        top = figure.body.hair_half - 0.052
-        tip_y = end + random.uniform(-0.03, 0.02)
-        bulge = 0.012 + random.uniform(0, 0.02)
-        points = (side * top, 0.36), (side * (top + bulge), 0.36 + 0.5 * (tip_y - 0.36))
-        path = bezier(*points, (side * (top + outwards), tip_y), samples=20)
-        widths = lock_widths(20, width, 0.6, 1, 1, 0.9, 0.55, 0.02)
-        draw_lock(canvas, figure, path, widths)
+        longer, out = random.uniform(-0.03, 0.02), random.uniform(-0.008, 0.012)
+        nodes = [
+            (side * (figure.body.cheek_half + x + out), y + longer * (y > 0.5))
+            for x, y in _LOCKS[kind]
+        ]
+        path = bezier(*nodes, samples=16)
+        draw_lock(canvas, figure, path, lock_widths(16, _WIDEST[kind], *shares))

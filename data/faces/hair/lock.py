@@ -17,6 +17,7 @@ Widths = NDArray[np.float64]
 Dye = tuple[float, float]  # share of the colour of the tips at the root and at the tip
 
 _LINE = 0.0062
+_STRANDS = (-0.14, 0.20, -0.32)  # places of lines across a lock, dark side negative
 _UNDYED: Dye = (0.0, 0.0)
 
 
@@ -91,14 +92,22 @@ def draw_lock(
     falls = path[-1, 1] >= path[0, 1]
     dye = dye if falls else dye[::-1]
     base, shade = ("shade", "deep") if far else ("base", "shade")
-    canvas.fill(ribbon(path, widths + 2 * _LINE * canvas.ink), figure.paint.hair.line)
+    canvas.fill(_outline(path, widths, _LINE * canvas.ink), figure.paint.hair.line)
     fill_hair(canvas, figure, ribbon(path, widths), (base,), dye)
     fill_hair(canvas, figure, _shadow(band), (shade,), dye)
     if not far:
         _draw_gleam(canvas, figure, band)
-    for across, start in ((-0.14, 0.30), (0.20, 0.52), (-0.32, 0.60))[:strands]:
-        line = band.at(across, int(start * len(path)))
-        canvas.stroke(line, 0.0042, figure.paint.hair.line, 0.05, 0.5)
+    if strands:
+        first = round(0.32 * len(path))
+        lines = np.stack([band.at(across, first) for across in _STRANDS[:strands]])
+        canvas.strokes(lines, 0.0042, figure.paint.hair.line, 0.05, 0.5)
+
+
+def _outline(path: Path, widths: Widths, line: float) -> Path:
+    """Widen a lock by its line, also at its end."""
+    last = path[-1] - path[-2]
+    path = np.concatenate([path, path[-1:] + line * last / max(np.hypot(*last), 1e-9)])
+    return ribbon(path, np.append(widths, widths[-1]) + 2 * line)
 
 
 def _shadow(band: _Band) -> Path:
