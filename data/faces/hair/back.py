@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from random import Random
 
 import numpy as np
@@ -109,26 +110,32 @@ def _draw_stray_lock(canvas: Canvas, figure: Figure, side: int) -> None:
     draw_lock(canvas, figure, path, lock_widths(len(path), 0.06, 0.8, 1.0, 0.9, 0.5, 0.0), 1)
 
 
-# Widths of the locks over the shoulders from root to end, and how far they wave.
+@dataclass(frozen=True)
+class _FrontLock:
+    """A lock over a shoulder: widths from root to end, how far it waves, where it ends."""
+
+    shares: tuple[float, ...]
+    wave: float
+    end: float
+
+
 _FRONT_LOCKS = {
-    "long": ((0.7, 1.0, 1.0, 0.6), 0.0),
-    "wavy": ((0.7, 1.0, 1.0, 0.8), 0.020),
-    "hime": ((0.8, 0.9, 0.95, 1.0), 0.0),
+    "long": _FrontLock((0.7, 1.0, 1.0, 0.6), 0.0, 1.06),
+    "wavy": _FrontLock((0.7, 1.0, 1.0, 0.8), 0.020, 1.06),
+    "hime": _FrontLock((0.9, 1.0, 1.0, 1.0), 0.0, 0.955),  # cut level
 }
 
 
 def _draw_front_lock(canvas: Canvas, figure: Figure, side: int) -> None:
-    shares, swing = _FRONT_LOCKS[figure.face.hair_style]
+    lock = _FRONT_LOCKS[figure.face.hair_style]
     random = Random(figure.face.hair_seed + (13 if side > 0 else 14))
-    half, drift = figure.body.hair_half, random.uniform(-0.02, 0.03)
-    path = smooth(
-        [
-            (half - 0.075, 0.60),
-            (half - 0.050 + swing, 0.72),
-            (half - 0.055 - swing, 0.85),
-            (half - 0.080 + swing - drift, 1.06),
-        ],
-        6,
-    )
-    widths = lock_widths(len(path), random.uniform(0.075, 0.105), *shares)
-    draw_lock(canvas, figure, path * (side, 1.0), widths, 2)
+    half, drift = figure.body.hair_half, random.uniform(-0.03, 0.02) * (lock.end > 1)
+    nodes = [
+        (half - 0.075, 0.60),
+        (half - 0.055 + lock.wave, 0.72),
+        (half - 0.060 - lock.wave, 0.85),
+        (half - 0.070 + lock.wave + drift, lock.end),
+    ]
+    path = smooth(nodes, 6) * (side, 1.0)
+    widths = lock_widths(len(path), random.uniform(0.080, 0.105), *lock.shares)
+    draw_lock(canvas, figure, path, widths, 2)
