@@ -79,7 +79,12 @@ class Eye:
 
     def at(self, u: float, v: float) -> tuple[float, float]:
         """Give a place in picture units."""
-        return self.x + self.side * u * self.half_width, self.y - v * self.half_height
+        dx, dy = self.step(u, v)
+        return self.x + dx, self.y + dy
+
+    def step(self, u: float, v: float) -> tuple[float, float]:
+        """Give a distance outwards and upwards in picture units."""
+        return self.side * u * self.half_width, -v * self.half_height
 
     @cached_property
     def upper_lid(self) -> Path:

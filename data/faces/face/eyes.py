@@ -12,6 +12,8 @@ from data.faces.face.mood import is_grown_man, is_happy, is_shut
 from data.faces.figure import Figure
 
 _SIDES = (-1, 1)
+_BAND = (0, 0.25, 0.6, 0.9, 1), (0.16, 0.74, 1.0, 0.92, 0.70)  # thickness along a lid
+_WEDGES = ((0.90, 0.17, 0.26), (0.76, 0.10, 0.24))  # where along a lid, how far out and up
 
 
 def draw_eyes(canvas: Canvas, figure: Figure) -> None:
@@ -30,8 +32,7 @@ def draw_lashes(canvas: Canvas, figure: Figure, opacity: float = 1.0) -> None:
     for side in _SIDES:
         eye = Eye.of(figure, side)
         if is_shut(figure.face, side):
-            happy = is_happy(figure.face)
-            lid = eye.shut_lid(happy)
+            lid = eye.shut_lid(is_happy(figure.face))
             lash = _lash(figure, eye, lid, 0.70, (0.20, -0.34))
         else:
             lash = _lash(figure, eye, eye.upper_lid, 1.0, eye.shape.wing)
@@ -43,23 +44,18 @@ def _ink(figure: Figure) -> RGB:
 
 
 def _lash(figure: Figure, eye: Eye, lid: Path, weight: float, wing: tuple[float, float]) -> Path:
-    """Outline the band of lashes on a lid: thin at the inner corner, wedges at the outer one."""
-    grown_man = is_grown_man(figure.face)
-    thick = weight * (0.019 if grown_man else 0.026) * eye.half_width / 0.0855
-    t = np.linspace(0, 1, len(lid))
-    up = np.interp(t, [0, 0.25, 0.6, 0.9, 1], [0.16, 0.74, 1.0, 0.92, 0.70]) * thick
-    upper = lid - np.stack([np.zeros_like(up), up], axis=1)
+    """Outline the band of lashes on a lid; it ends in a wing and, but on men, in wedges."""
+    is_man = is_grown_man(figure.face)
+    thickness = weight * (0.019 if is_man else 0.026) * eye.half_width / 0.0855
+    rise = thickness * np.interp(np.linspace(0, 1, len(lid)), *_BAND)
+    upper = lid - rise[:, None] * (0.0, 1.0)
     u, v = wing
-    tip = lid[-1] + (eye.side * u * eye.half_width, -v * eye.half_height)
-    wedges = [] if grown_man else [(0.90, 0.17, 0.26), (0.76, 0.10, 0.24)]
-    edge, last = [tip], len(lid)
-    for place, du, dv in wedges:
-        root = round(place * (len(lid) - 1))
-        lean = np.array([eye.side * (du + 0.5 * u) * 1.0, -(dv + 0.5 * v)])
-        edge += [*upper[root + 1 : last][::-1][:1], upper[root] + lean * eye.half_width]
+    edge, last = [moved(lid, 0, 0.004), lid[-1:] + eye.step(u, v)], len(lid)
+    for along, du, dv in () if is_man else _WEDGES:
+        root = round(along * (len(lid) - 1))
+        edge += [upper[last - 1 : last], upper[root] + [eye.step(du + u / 2, dv + v / 2)]]
         last = root
-    rest = upper[:last][::-1]
-    return np.concatenate([moved(lid, 0, 0.004), edge, rest])
+    return np.concatenate([*edge, upper[:last][::-1]])
 
 
 def _draw_ball(canvas: Canvas, figure: Figure, eye: Eye) -> None:

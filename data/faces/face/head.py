@@ -11,6 +11,13 @@ from data.faces.figure import Figure
 
 _CRISP = 0.40  # hardness of the light from which shadows have an edge
 
+# The right ear around (0, 0): its outline, its hollow, the fold of its rim.
+_SHELL = smooth(
+    [(-0.02, -0.055), (0.018, -0.062), (0.042, -0.040), (0.036, 0.010), (0.020, 0.052),
+     (-0.02, 0.065)], 4, closed=True)  # fmt: skip
+_BOWL = smooth([(0.0, -0.035), (0.024, -0.036), (0.022, 0.0), (0.008, 0.030)], 4, closed=True)
+_RIM = bezier((0.006, -0.040), (0.034, -0.050), (0.024, -0.004), samples=8)
+
 
 def face_shape(figure: Figure) -> Path:
     """Outline the face from the hidden top of the skull to the chin."""
@@ -87,21 +94,11 @@ def draw_ears(canvas: Canvas, figure: Figure) -> None:
     """Draw the ears, which the face and the hair cover in part."""
     body, skin = figure.body, figure.paint.skin
     for side in (-1, 1):
-        x, y = side * (body.cheek_half - 0.004), body.ear_y
-
-        def at(*points: tuple[float, float], x: float = x, y: float = y, side: int = side) -> Path:
-            return np.array([(x + side * u, y + v) for u, v in points])
-
-        shell = smooth(
-            at((-0.02, -0.055), (0.018, -0.062), (0.042, -0.040), (0.036, 0.010), (0.020, 0.052),
-               (-0.02, 0.065)), 4, closed=True)  # fmt: skip
+        place = (side * (body.cheek_half - 0.004), body.ear_y)
+        shell, bowl, rim = (path * (side, 1) + place for path in (_SHELL, _BOWL, _RIM))
         canvas.fill(shell, skin.base)
-        bowl = smooth(
-            at((0.0, -0.035), (0.024, -0.036), (0.022, 0.0), (0.008, 0.030)), 4, closed=True
-        )
         canvas.fill(bowl, skin.shade)
         canvas.outline(shell, 0.0058, skin.line)
-        rim = bezier(*at((0.006, -0.040), (0.034, -0.050), (0.024, -0.004)), samples=8)
         canvas.stroke(rim, 0.0045, skin.line, 0.2, 0.2)
 
 
