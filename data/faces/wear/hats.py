@@ -12,7 +12,7 @@ from data.faces.wear.cloth import FOLD, Frame, Points, crown, piece
 
 _OUTER = 0.0070
 _BRIM: Points = [(0.5, 0.26), (1.06, 0.34), (1.36, 0.50), (1.08, 0.63), (0.5, 0.71)]
-_BELOW_BRIM: Points = [(0.5, 0.30), (0.97, 0.40), (0.96, 0.72), (0.5, 0.81)]
+_BELOW_BRIM: Points = [(0.5, 0.30), (0.97, 0.40), (0.95, 0.68), (0.5, 0.78)]
 _STRAW: Points = [(0.30, -0.17), (0.66, -0.10), (0.86, 0.14), (0.92, 0.44), (0.5, 0.55)]
 _STRAW_SHADE: Points = [(0.50, -0.14), (0.72, -0.03), (0.85, 0.16), (0.90, 0.42), (0.56, 0.52)]
 _WEAVE: tuple[Points, ...] = (
@@ -35,9 +35,11 @@ _CAP: Points = [(0.30, -0.14), (0.68, -0.02), (0.96, 0.32), (1.03, 0.74), (0.55,
 _CAP_SHADE: Points = [(0.44, -0.10), (0.70, 0.02), (0.94, 0.33), (1.01, 0.72), (0.70, 0.62),
                       (0.72, 0.30)]  # fmt: skip
 _PANEL: Points = [(0.0, -0.16), (0.36, 0.10), (0.50, 0.59)]
-_VISOR: Points = [(0.35, 0.54), (0.78, 0.66), (0.72, 0.80), (0.36, 0.89)]
-_VISOR_SHADE: Points = [(0.36, 0.81), (0.74, 0.70), (0.71, 0.79), (0.36, 0.88)]
-_BELOW_CAP: Points = [(0.5, 0.5), (0.98, 0.6), (0.96, 0.84), (0.42, 0.98)]
+_VISOR: Points = [(0.30, 0.58), (0.72, 0.62), (0.84, 0.74), (0.68, 0.86), (0.30, 0.94)]
+_VISOR_LIGHT: Points = [(0.10, 0.66), (0.40, 0.68), (0.62, 0.71)]
+_VISOR_SHADE: Points = [(0.30, 0.86), (0.62, 0.80), (0.83, 0.72), (0.67, 0.85), (0.30, 0.93)]
+_BELOW_VISOR: Points = [(0.30, 0.60), (0.74, 0.66), (0.80, 0.82), (0.64, 0.92), (0.30, 1.0)]
+_BELOW_CAP: Points = [(0.5, 0.5), (0.98, 0.6), (0.95, 0.79), (0.42, 0.70)]
 _OPENING: Points = [(0.16, 0.30), (0.36, 0.40), (0.42, 0.60), (0.2, 0.58)]
 _STRAP: Points = [(-0.48, 0.62), (-0.2, 0.60), (0.2, 0.60), (0.48, 0.62)]
 _BERET: Points = [
@@ -118,8 +120,11 @@ def draw_cap(canvas: Canvas, figure: Figure) -> None:
 def _draw_visor(canvas: Canvas, figure: Figure, at: Frame) -> None:
     tones = figure.paint.accent
     visor = at.whole(_VISOR)
+    canvas.fill(at.whole(_BELOW_VISOR, 3), figure.paint.hair.shade)
     canvas.fill(visor, tones.base)
     canvas.fill(at.whole(_VISOR_SHADE, 3), tones.shade)
+    lit = at.line(_VISOR_LIGHT, figure.face.light_side)
+    canvas.stroke(lit, 0.012, tones.light, 0.1, 0.1)
     canvas.outline(visor, _OUTER * 0.9, tones.line)
 
 

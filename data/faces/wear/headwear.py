@@ -7,6 +7,7 @@ import numpy as np
 from data.faces.canvas import Canvas
 from data.faces.curves import Path, ellipse, moved
 from data.faces.figure import Figure
+from data.faces.hair.front import dome
 from data.faces.wear import hats
 from data.faces.wear.cloth import FOLD, LINE, crown
 from data.faces.wear.ears import draw_cat_ears, draw_horns, draw_rabbit_ears
@@ -33,23 +34,25 @@ def _arc(figure: Figure, rise: float, reach: float, degrees: float) -> Path:
 
 def _draw_headband(canvas: Canvas, figure: Figure) -> None:
     tones, light = figure.paint.accent, figure.face.light_side
-    arc = _arc(figure, 0.84, 1.0, 88)
-    canvas.stroke(moved(arc, 0.0, 0.022), 0.046, figure.paint.hair.shade, 0.5, 0.5)
-    canvas.stroke(arc, 0.046 + 2 * LINE, tones.line, 0.7, 0.7)
-    canvas.stroke(arc, 0.046, tones.base, 0.7, 0.7)
+    arc = _arc(figure, 0.84, 1.0, 98)
     away, lit = (slice(0, 8), slice(10, 17)) if light > 0 else (slice(13, 21), slice(4, 11))
-    canvas.stroke(arc[away], 0.044, tones.shade, 0.6, 0.6)
-    canvas.stroke(moved(arc[lit], 0.0, -0.009), 0.010, tones.light, 0.1, 0.1)
+    with canvas.inside(dome(figure)):
+        canvas.stroke(moved(arc, 0.0, 0.020), 0.050, figure.paint.hair.shade, 0.0, 0.0)
+        canvas.stroke(arc, 0.050 + 2 * LINE, tones.line, 0.1, 0.1)
+        canvas.stroke(arc, 0.050, tones.base, 0.0, 0.0)
+        canvas.stroke(arc[away], 0.044, tones.shade, 0.0, 0.0)
+        canvas.stroke(moved(arc[lit], 0.0, -0.009), 0.010, tones.light, 0.1, 0.1)
 
 
 def _draw_headphones(canvas: Canvas, figure: Figure) -> None:
     tones, light = figure.paint.accent, figure.face.light_side
-    arc = _arc(figure, 1.13, 1.08, 96)
+    arc = _arc(figure, 1.13, 1.04, 104)
     canvas.stroke(arc, 0.040 + 2 * LINE, tones.line, 1, 1)
     canvas.stroke(arc, 0.040, tones.base, 1, 1)
     canvas.stroke(moved(arc[7:14], 0.0, -0.008), 0.010, tones.light, 0.1, 0.1)
-    for side in (-light, light):
-        _draw_cup(canvas, figure, side)
+    with figure.on(canvas, "ears"):
+        for side in (-light, light):
+            _draw_cup(canvas, figure, side)
 
 
 def _draw_cup(canvas: Canvas, figure: Figure, side: int) -> None:
@@ -58,7 +61,7 @@ def _draw_cup(canvas: Canvas, figure: Figure, side: int) -> None:
     wide = 0.052 * (1 - side * figure.face.turn / 45)
     x, y = side * (body.hair_half - 0.012), body.ear_y
     for reach, tone in ((1.0, tones.shade), (0.86, tones.base), (0.5, tones.light)):
-        cup = ellipse(x + side * wide * (1 - reach), y, wide * reach, 0.088 * reach, 20)
+        cup = ellipse(x + side * 0.55 * wide * (1 - reach), y, wide * reach, 0.088 * reach, 20)
         canvas.fill(cup, tone)
         canvas.outline(cup, LINE if reach == 1 else FOLD, tones.line)
 

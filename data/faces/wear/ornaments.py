@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
 import numpy as np
 
 from data.faces.canvas import Canvas
 from data.faces.curves import ellipse
 from data.faces.figure import Figure
+from data.faces.pose import flat
 from data.faces.wear.bow import draw_bow
 from data.faces.wear.cloth import FOLD, LINE, Frame, crown, piece
 
@@ -22,12 +27,24 @@ _CLIP = [(-1.0, -0.30), (0.85, -0.30), (1.0, 0.0), (0.85, 0.30), (-1.0, 0.30), (
 def draw_ornament(canvas: Canvas, figure: Figure) -> None:
     """Draw what is worn in the hair beside the fringe, on the side of the light."""
     if figure.face.ornament in _ORNAMENTS:
-        _ORNAMENTS[figure.face.ornament](canvas, figure)
+        with _unbent(canvas, figure):
+            _ORNAMENTS[figure.face.ornament](canvas, figure)
+
+
+@contextmanager
+def _unbent(canvas: Canvas, figure: Figure) -> Iterator[None]:
+    """Turn what is drawn with the hair it lies on, but do not bend it to the hair's roundness."""
+    before, at = canvas.pose, _place(figure, 0.70, 0.55, 1.0, 0.0)
+    depth = before.dome.depth_at(np.array([(at.x, at.y)]))[0]
+    canvas.pose = replace(before, dome=flat(float(depth)))
+    yield
+    canvas.pose = before
 
 
 def _place(figure: Figure, x: float, y: float, size: float, tilt: float) -> Frame:
     """Find a place on the hair on the lit side, in units of `crown`; `size` in picture units."""
     at, light = crown(figure), figure.face.light_side
+    x -= 0.10 * max(light * figure.face.turn / 20, 0)  # stay within the far contour
     return Frame(light * x * at.size, at.y + y * at.size, size, light * tilt)
 
 
@@ -51,10 +68,10 @@ def _draw_hairpin(canvas: Canvas, figure: Figure) -> None:
 def _draw_bars(canvas: Canvas, figure: Figure) -> None:
     tones = figure.paint.accent
     for tilt in (-34, 22):
-        at = _place(figure, 0.68, 0.72, 0.052, tilt)
+        at = _place(figure, 0.68, 0.70, 0.056, tilt)
         bar = at.place([(-1.0, 0.0), (0.0, 0.0), (1.0, 0.0)])
-        canvas.stroke(bar, 0.015 + 2 * LINE, tones.line, 1, 1)
-        canvas.stroke(bar, 0.015, tones.light, 1, 1)
+        canvas.stroke(bar, 0.016 + 2 * LINE, tones.line, 1, 1)
+        canvas.stroke(bar, 0.016, tones.light, 1, 1)
 
 
 def _draw_star(canvas: Canvas, figure: Figure) -> None:

@@ -8,7 +8,7 @@ from data.faces.canvas import Canvas
 from data.faces.colour import Tones
 from data.faces.curves import smooth
 from data.faces.figure import Figure
-from data.faces.wear.cloth import FOLD, LINE, Frame, pair, piece
+from data.faces.wear.cloth import FOLD, LINE, Frame, pair, piece, turned_away
 from data.faces.wear.torso import collar, torso
 
 _HOOD = smooth(
@@ -28,7 +28,8 @@ _HOOD = smooth(
     closed=True,
 )
 _CORD = [(0.46, 0.92), (0.56, 1.2), (0.52, 1.9)]
-_ROUND = [(0, 0.30), (0.5, 0.20), (0.88, -0.10), (1.04, -0.44)]
+_ROUND = [(0, 0.30), (0.5, 0.20), (0.88, -0.10), (1.06, -0.36)]
+_STRIPE = [(-4.0, 0.86), (-1.2, 0.92), (1.2, 0.92), (4.0, 0.86)]
 _TURTLENECK = [(0.5, -0.36), (1.10, -0.60), (1.24, -0.16), (1.20, 0.18), (0.6, 0.42)]
 _JACKET = np.array(
     [
@@ -103,8 +104,16 @@ def draw_t_shirt(canvas: Canvas, figure: Figure) -> None:
     """Draw a T-shirt: striped, or with sleeves of another colour."""
     paint, at = figure.paint, collar(figure)
     with torso(canvas, figure, paint.cloth, _ROUND):
-        for side in (-1, 1):
-            sleeve = at.place(_SLEEVE, side)
-            canvas.fill(sleeve, paint.second.base)
-            canvas.outline(sleeve, FOLD, paint.second.line)
+        if figure.face.hair_seed % 2:
+            stripe = at.line(_STRIPE)
+            canvas.stroke(stripe, 0.36 * at.size, paint.second.base, 1, 1)
+        else:
+            _draw_sleeves(canvas, figure, at)
     draw_band(canvas, at, _ROUND, 0.22, paint.second)
+
+
+def _draw_sleeves(canvas: Canvas, figure: Figure, at: Frame) -> None:
+    tones, light = figure.paint.second, figure.face.light_side
+    for side in (-1, 1):
+        sleeve = at.place(_SLEEVE, side)
+        piece(canvas, sleeve, tones, turned_away(tones, side, light))

@@ -20,7 +20,12 @@ _BELOW = 1.13  # below the picture for every tilt and size
 
 def collar(figure: Figure) -> Frame:
     """Give the place of collars: x = 1 is the side of the neck, y = 0 where shoulders begin."""
-    return Frame(0.0, figure.body.shoulder_y, figure.body.neck_half)
+    return Frame(0.0, _top(figure.body), figure.body.neck_half)
+
+
+def _top(body: Anatomy) -> float:
+    """Give the height of the shoulders under clothes, which lie a little above the skin."""
+    return min(body.shoulder_y - 0.012, body.chin_y + 0.065)
 
 
 @contextmanager
@@ -52,7 +57,7 @@ def _edge(figure: Figure, neckline: Points, is_round: bool) -> Path:
 
 def shoulder(body: Anatomy) -> Path:
     """Trace the right shoulder from the neck outwards and down the arm."""
-    neck, wide, y = body.neck_half, body.shoulder_half, body.shoulder_y
+    neck, wide, y = body.neck_half, body.shoulder_half, _top(body)
     return smooth(
         [
             (neck, y - 0.020),
@@ -68,7 +73,7 @@ def shoulder(body: Anatomy) -> Path:
 
 def _shade(canvas: Canvas, figure: Figure, tones: Tones) -> None:
     """Lay the shadow of the head, that of the far arm, and a fold from each armpit."""
-    wide, y, light = figure.body.shoulder_half, figure.body.shoulder_y, figure.face.light_side
+    wide, y, light = figure.body.shoulder_half, _top(figure.body), figure.face.light_side
     arm = [(0.70, -0.05), (0.80, 0.055), (0.66, 0.10), (0.70, 0.16), (1.2, 0.25), (1.2, -0.05)]
     canvas.fill(np.array([(-light * u * wide, y + v) for u, v in arm]), tones.shade)
     head = [(-0.62, -0.06), (-0.58, 0.030), (-0.20, 0.046), (0.30, 0.030), (0.44, -0.06)]
