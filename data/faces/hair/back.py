@@ -15,7 +15,7 @@ from data.faces.hair.braid import draw_braid
 from data.faces.hair.buns import draw_buns
 from data.faces.hair.lock import draw_lock, fill_hair, lock_widths
 from data.faces.hair.silhouettes import Contour, contour, flick
-from data.faces.hair.tails import HIGH, LOW, TWIN, draw_tail
+from data.faces.hair.tails import HIGH, LOW, TWIN, below_hat, draw_tail
 
 _LOOSE = {"long", "hime", "wavy", "bob"}
 
@@ -23,7 +23,7 @@ _LOOSE = {"long", "hime", "wavy", "bob"}
 def draw_back_hair(canvas: Canvas, figure: Figure) -> None:
     """Draw what hangs or is tied behind head and neck, on the layer "back"."""
     if figure.face.hair_style == "ponytail":
-        draw_tail(canvas, figure, HIGH, _favourite(figure))
+        draw_tail(canvas, figure, below_hat(figure, HIGH), _favourite(figure))
     elif figure.face.hair_style == "buns":
         draw_buns(canvas, figure)
     sides = {side: contour(figure, side) for side in (1, -1)}
@@ -44,7 +44,7 @@ def draw_shoulder_hair(canvas: Canvas, figure: Figure) -> None:
     if style == "twin_tails":
         with figure.on(canvas, "back"):
             for side in (-1, 1):
-                draw_tail(canvas, figure, TWIN, side)
+                draw_tail(canvas, figure, below_hat(figure, TWIN), side)
     elif style == "side_tail":
         with figure.on(canvas, "back"):
             draw_tail(canvas, figure, LOW, favourite)

@@ -52,6 +52,12 @@ HIGH = Tail(  # tied behind the crown
     0.11,
     0.070,
 )  # fmt: skip
+_HATS = {"beret", "cap", "straw_hat", "witch_hat"}
+
+
+def below_hat(figure: Figure, tail: Tail) -> Tail:
+    """Tie a tail low where a hat covers its place."""
+    return LOW if figure.face.headwear in _HATS else tail
 
 
 def draw_tail(canvas: Canvas, figure: Figure, tail: Tail, side: int) -> None:
