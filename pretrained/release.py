@@ -3,6 +3,7 @@
     python -m pretrained.release generator runs/00000-.../generator.safetensors
     python train_encoder.py --generator pretrained/generator.safetensors
     python -m pretrained.release encoder runs/00001-.../encoder.safetensors
+    python -m pretrained.release attributes runs/00002-.../attributes.safetensors
 
 The encoder is trained on the released generator, whose SHA-256 it carries.
 """
@@ -18,10 +19,10 @@ FOLDER = Path(__file__).parent
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["generator", "encoder"]))
+@click.argument("kind", type=click.Choice(["generator", "encoder", "attributes"]))
 @click.argument("weights", type=click.Path(path_type=Path, exists=True))
 def main(kind: str, weights: Path) -> None:
-    """Store WEIGHTS as the default model's generator or encoder."""
+    """Store WEIGHTS as the default model's generator, encoder or reader of attributes."""
     from engine.files import file_sha256
     from stylegan.checkpoint import read_weights, save_weights
 

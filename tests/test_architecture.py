@@ -15,8 +15,8 @@ MAY_IMPORT = {
     "encoder": {"stylegan", "engine"},
     "inversion": {"stylegan", "engine"},
     "data": set(),
-    "attributes": {"data"},
-    "evaluation": {"data"},
+    "attributes": {"data", "engine", "stylegan"},
+    "evaluation": {"data", "attributes"},
     "baselines": {"data"},
     "runtime": set(),
 }

@@ -28,6 +28,11 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
     "invert": {
         "": "--image --samples --outdir --seed --generator --encoder --device --size".split(),
     },
+    "train_attributes": {
+        "": (
+            "--outdir --steps --batch --lr --eval-every --seed --fp32 --workers --device --resume"
+        ).split(),
+    },
     "train_encoder": {
         "": "--generator --outdir --steps --batch --lr --eval-every --seed --fp32 --resume".split(),
     },

@@ -10,6 +10,8 @@ from click.testing import CliRunner
 from safetensors import safe_open
 from tiny_models import small_resnet, tiny_generator
 
+from attributes.network import Network, ReaderConfig
+from attributes.reader import load_reader, save_reader
 from encoder import Encoder, EncoderConfig, load_encoder
 from encoder.model import save_encoder
 from pretrained import release
@@ -68,6 +70,16 @@ def test_encoder_belongs_to_the_released_generator(folder, tmp_path, monkeypatch
     save_encoder(tmp_path / "e.safetensors", encoder, trained_steps=3)
     released("encoder", tmp_path / "e.safetensors")
     assert_rounded_to_float16(load_encoder(folder / "encoder.safetensors", generator), encoder)
+
+
+def test_the_reader_of_attributes(folder, tmp_path):
+    torch.manual_seed(0)
+    network = Network(ReaderConfig(width=2, num_features=8, side=32))
+    save_reader(tmp_path / "a.safetensors", network, accuracy=0.9)
+    released("attributes", tmp_path / "a.safetensors")
+    assert_rounded_to_float16(load_reader(folder / "attributes.safetensors").network, network)
+    with safe_open(folder / "attributes.safetensors", "pt") as file:
+        assert file.metadata()["accuracy"] == "0.9"
 
 
 def test_what_float16_cannot_hold_is_refused(folder, tmp_path):

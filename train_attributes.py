@@ -1,0 +1,202 @@
+"""Train the reader of face attributes on faces that are drawn on the spot.
+
+python train_attributes.py --outdir runs
+python -m pretrained.release attributes runs/00000-attributes-batch64/attributes.safetensors
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Generator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import runtime
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from attributes.pictures import Exam, Examples
+    from attributes.training import ReaderTrainer
+    from engine.session import Session
+
+NUM_HELD_OUT, PAPER = 5000, 50  # pictures, and how many are drawn at a time
+STATISTICS = "stats.jsonl"
+
+
+@click.command(cls=runtime.Verb)
+@click.option("--outdir", type=runtime.UserPath(), default=Path("runs"), show_default=True)
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    default=5000,
+    show_default=True,
+    help="Length of the whole run.",
+)
+@click.option("--batch", type=click.IntRange(2), default=64, show_default=True)
+@click.option("--lr", type=click.FloatRange(0, min_open=True), default=2e-3, show_default=True)
+@click.option(
+    "--eval-every",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Steps between two looks at the held-out pictures.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--fp32", type=bool, help="No 16-bit arithmetic [where the CPU has no bfloat16].")
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 256),
+    default=1,
+    show_default=True,
+    help="Processes that draw; 0: the trainer does.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+)
+@click.option("--resume", type=runtime.UserPath(), help="Run or state to go on from.")
+def main(**options: Any) -> None:
+    """Train a small network to read hair, eyes, expression, turn and more from a picture."""
+    import torch
+
+    from attributes.network import Network, ReaderConfig
+    from attributes.training import ReaderTrainer, ReaderTrainingConfig
+    from custom_ops.allocator import keep_freed_memory
+    from engine.ranks import ALONE
+    from engine.session import Session
+    from stylegan.device import pick_device
+    from stylegan.generator import native_precision
+
+    keep_freed_memory()
+    device = pick_device(options["device"])
+    precision = "fp32" if native_precision(options["fp32"], device) == "fp32" else "bf16"
+    torch.manual_seed(options["seed"])
+    recipe = ReaderTrainingConfig(options["steps"], lr=options["lr"], precision=precision)
+    trainer = ReaderTrainer(Network(ReaderConfig()).to(device), recipe)
+    run = open_run(options, trainer)
+    with Session(run, ALONE, versions=runtime.versions()) as session:
+        runtime.setup_logging(run / "log.txt")
+        reporter = Reporter(run, trainer, options)
+        learn(session, reporter, options)
+
+
+def learn(session: Session, reporter: Reporter, options: dict[str, Any]) -> None:
+    """Train to the end, or until a signal asks to stop; save and report on the way."""
+    from attributes.training import train
+
+    trainer = reporter.trainer
+    session.begin(trainer.step_count)
+    reporter.begin()
+    with closing(batches(trainer.step_count, options)) as examples:
+        for step, loss in train(trainer, examples):
+            is_due = reporter.observe(step, loss)
+            wish = session.after_step(step)
+            if wish.stop:
+                session.save(trainer.state_dict(), is_final=True)
+                session.tell_stop(wish.stop)
+                session.leave(wish.stop)
+            if is_due:
+                with session.snapshot_disk.survived(f"snapshot of step {step}"):
+                    reporter.snapshot()
+            if is_due or wish.save:
+                session.save(trainer.state_dict())
+    if session.record.last_good != trainer.step_count:
+        session.save(trainer.state_dict(), is_final=True)
+    session.finish()
+
+
+def batches(start: int, options: dict[str, Any]) -> Generator[Examples]:
+    """Yield what is learned from in step `start` and those after it, drawn ahead."""
+    from attributes.pictures import Task, training_examples
+    from data.processes import computed
+
+    seed, num = options["seed"], options["batch"]
+    tasks = (Task(seed, step * num, num) for step in itertools.count(start))
+    return computed(training_examples, tasks, options["workers"])
+
+
+def held_out(options: dict[str, Any]) -> list[Exam]:
+    """Draw the pictures that training never sees."""
+    from attributes.pictures import Task, exam
+    from data.processes import computed
+
+    starts = range(0, NUM_HELD_OUT, PAPER)
+    tasks = (Task(0, start, min(PAPER, NUM_HELD_OUT - start)) for start in starts)
+    with closing(computed(exam, tasks, options["workers"])) as papers:
+        return list(papers)
+
+
+def open_run(options: dict[str, Any], trainer: ReaderTrainer) -> Path:
+    """Return a new run folder, or the one to resume with a state of it loaded."""
+    if options["resume"] is None:
+        run = runtime.run_folder(options["outdir"], f"attributes-batch{options['batch']}")
+        text = json.dumps(options, indent=1, default=str)
+        (run / "training_options.json").write_text(text + "\n")
+        return run
+    from engine.states import load_state, resolve_state
+
+    state = resolve_state(options["resume"])
+    trainer.load_state_dict(load_state(state))
+    return state.resolve().parent
+
+
+class Reporter:
+    """Examine the reader on held-out pictures; write figures, the curves and weights."""
+
+    def __init__(self, run: Path, trainer: ReaderTrainer, options: dict[str, Any]) -> None:
+        self.run, self.trainer, self.every = run, trainer, options["eval_every"]
+        self.papers = held_out(options)
+        self.losses: list[Tensor] = []
+        self.started = time.monotonic()
+
+    def begin(self) -> None:
+        """Take up the figures of a run that is resumed."""
+        from engine.rows import forget_rows
+
+        forget_rows(self.run / STATISTICS, self.trainer.step_count)
+
+    def observe(self, step: int, loss: Tensor) -> bool:
+        """Take note of one step; return whether a snapshot is due."""
+        self.losses.append(loss)
+        return step % self.every == 0 or step == self.trainer.config.total_steps
+
+    def snapshot(self) -> None:
+        """Examine, and write everything."""
+        import torch
+
+        from attributes.examination import examine, mean_accuracy, table
+        from attributes.reader import Reader, save_reader
+        from engine.rows import append_row, read_rows
+        from evaluation.curves import draw_curves
+
+        marks = examine(Reader(self.trainer.network), self.papers)
+        mean, loss = mean_accuracy(marks), torch.stack(self.losses).mean().item()
+        self.losses.clear()
+        step, path = self.trainer.step_count, self.run / STATISTICS
+        facts = {"accuracy": mean.colour, "accuracy_grey": mean.grey}
+        append_row(path, {"step": step, "train_loss": loss, **facts})
+        draw_curves(read_rows(path), self.run / "curves.png")
+        text = json.dumps({name: mark._asdict() for name, mark in marks.items()})
+        weights = self.run / "attributes.safetensors"
+        save_reader(weights, self.trainer.network, trained_steps=step, marks=text, **facts)
+        (self.run / "marks.md").write_text(table(marks) + "\n")
+        elapsed = str(timedelta(seconds=round(time.monotonic() - self.started)))
+        click.echo(
+            f"step {step:<7d} time {elapsed:<9} train loss {loss:.4f}   held-out accuracy "
+            f"{mean.colour:.4f} in colour, {mean.grey:.4f} small and grey"
+        )
+        if step == self.trainer.config.total_steps:
+            click.echo(table(marks))
+
+
+if __name__ == "__main__":
+    main()
