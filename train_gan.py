@@ -59,7 +59,7 @@ SHARE, COUNT = click.FloatRange(0, 1), click.IntRange(1)
 @option("--ckpt-minutes", type=POSITIVE, default=10, help="Between two states, at most.")
 @option(
     "--metrics",
-    type=click.Choice(["none", "fd_pixels16"]),
+    type=click.Choice(["none", "fd_pixels16", "fd_attr"]),
     default="none",
     help="Frechet distance to measure at every snapshot.",
 )

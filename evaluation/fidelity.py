@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -9,11 +10,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from attributes.reader import PRETRAINED, Reader, load_reader
 from data.dataset import ImageDataset
 from data.image_io import from_uint8
 from evaluation.frechet import Features, Gaussian, Moments, frechet_distance, pixels16
 
-METRICS: dict[str, Features] = {"fd_pixels16": pixels16}
+
+@functools.cache
+def _default_reader(device: torch.device) -> Reader:
+    return load_reader(PRETRAINED, device)
+
+
+def attr(pictures: Tensor) -> Tensor:
+    """Return the features of `fd_attr`, `[N, 192]`: the default model's reader of attributes.
+
+    They see what a drawn face is like, and its sharpness, and need no download. Another reader's
+    are `load_reader(path).features`; distances by different readers cannot be compared.
+
+    Args:
+        pictures: `[N, 3, H, W]` in [-1, 1], resized to 128x128 by the antialiased bicubic.
+
+    Raises:
+        CheckpointError: the reader's file is missing or damaged.
+    """
+    return _default_reader(pictures.device).features(pictures)
+
+
+METRICS: dict[str, Features] = {"fd_pixels16": pixels16, "fd_attr": attr}
 BATCH = 32  # pictures at a time
 Sample = Callable[[Sequence[int]], Tensor]  # numbers of pictures to those, [N, 3, H, W]
 
@@ -40,6 +63,7 @@ class TrainingMetric:
 
     Raises:
         MetricError: there is no such metric.
+        CheckpointError: its network cannot be loaded.
     """
 
     def __init__(
@@ -59,6 +83,8 @@ class TrainingMetric:
         self.name, self.dataset, self.mirror, self.cap = name, dataset, mirror, cap
         self.rank, self.size, self.total = rank, size, total
         self._reference: Gaussian | None = None
+        blank = torch.zeros(1, 3, dataset.resolution, dataset.resolution)
+        self._none = METRICS[name](blank)[:0]  # what a rank without a share has seen
 
     @property
     def reference(self) -> Gaussian:
@@ -107,9 +133,8 @@ class TrainingMetric:
 
     @torch.no_grad()
     def _gaussian(self, batches: Iterable[Tensor]) -> Gaussian:
-        features, side = METRICS[self.name], self.dataset.resolution
-        none = features(torch.zeros(1, 3, side, side))[:0]  # what a rank without a share has seen
-        gram = Moments.of(none).gram
+        features = METRICS[self.name]
+        gram = Moments.of(self._none).gram
         for pictures in batches:
             # features clip, and infinity would look like white
             found = features(pictures).where(pictures.isfinite().all(), torch.nan)

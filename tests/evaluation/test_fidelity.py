@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from attributes.network import Network, ReaderConfig
+from attributes.reader import Reader, save_reader
 from data.archive import PictureError, encode_png, write_archive
 from data.dataset import ImageDataset
 from data.faces import describe, draw
@@ -17,6 +19,7 @@ from data.image_io import from_uint8
 from evaluation import fidelity
 from evaluation.fidelity import METRICS, MetricError, TrainingMetric
 from evaluation.frechet import Gaussian, frechet_distance
+from stylegan.checkpoint import CheckpointError
 
 COUNT, SIZE, NUM = 90, 16, 70
 
@@ -157,3 +160,37 @@ def test_an_unknown_name_is_told_the_known_ones(tmp_path) -> None:
     with pytest.raises(MetricError, match="fd_pixels16") as error:
         TrainingMetric("fid50k_full", ImageDataset(tmp_path))
     assert error.value.code == "E-USAGE-METRIC"
+
+
+# --- fd_attr -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reader_path(tmp_path, monkeypatch):
+    """Where the default reader is for the length of a test; nothing is there yet."""
+    path = tmp_path / "attributes.safetensors"
+    monkeypatch.setattr(fidelity, "PRETRAINED", path)
+    fidelity._default_reader.cache_clear()
+    yield path
+    fidelity._default_reader.cache_clear()
+
+
+def test_fd_attr_is_the_distance_of_the_default_readers_features(path, reals, fakes, reader_path):
+    torch.manual_seed(0)
+    network = Network(ReaderConfig(width=2, num_features=8, side=32))
+    network.train()(torch.rand(16, 3, 32, 32) * 2 - 1)
+    save_reader(reader_path, network)
+    features = Reader(network).features
+
+    def known(pictures: Tensor) -> Gaussian:
+        found = features(pictures).double().numpy()
+        return Gaussian(*map(torch.from_numpy, (found.mean(0), np.cov(found, rowvar=False))))
+
+    expected = frechet_distance(known(fakes[:NUM]), known(reals))
+    found = TrainingMetric("fd_attr", ImageDataset(path)).measure(from_table(fakes), NUM)
+    assert found == pytest.approx(expected, rel=1e-4) and found > 0
+
+
+def test_without_a_reader_fd_attr_is_refused_at_once(path, reader_path) -> None:
+    with pytest.raises(CheckpointError, match="no such file"):
+        TrainingMetric("fd_attr", ImageDataset(path))
