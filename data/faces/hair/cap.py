@@ -26,8 +26,8 @@ class _Tufts:
 
 
 _TUFTS = {
-    "spiky": _Tufts(((13, 13, 0.13), (42, 15, 0.16), (69, 12, 0.13), (89, 7, 0.075)), 26, 0.115),
-    "messy": _Tufts(((17, 10, 0.062), (50, 12, 0.078), (80, 10, 0.070)), 52, 0.035),
+    "spiky": _Tufts(((13, 13, 0.13), (42, 15, 0.16), (69, 12, 0.13), (89, 7, 0.075)), 26, 0.14),
+    "messy": _Tufts(((17, 10, 0.062), (50, 12, 0.078), (80, 10, 0.070)), 52, 0.045),
 }
 
 
@@ -65,8 +65,10 @@ def dome(figure: Figure) -> Path:
     """Outline the top of the hair from the left over the crown to the right."""
     locks = tufts(figure)
     if not locks:
-        path = _on_skull(figure, np.linspace(-_EDGE, _EDGE, 29))
-        path[:, 1] += 0.012 * np.exp(-(((path[:, 0] - parting(figure)) / 0.022) ** 2))
+        middle = np.degrees(np.arcsin(parting(figure) / figure.body.hair_half))
+        halves = np.linspace(-_EDGE, middle, 15), np.linspace(middle, _EDGE, 15)[1:]
+        path = _on_skull(figure, np.concatenate(halves))
+        path[:, 1] += 0.013 * np.exp(-np.abs(path[:, 0] - parting(figure)) / 0.03)
         return path
     sunk, at, pieces = _TUFTS[figure.face.hair_style].sunk, -_EDGE, []
     for lock in locks:
@@ -109,11 +111,13 @@ def _tuft(figure: Figure, style: _Tufts, start: float, stop: float, length: floa
     """Shape one blade that leans away from the crown."""
     first, middle, last = _on_skull(figure, np.array([start, (start + stop) / 2, stop]), style.sunk)
     side = 1 if start + stop > 0 else -1
+    if abs(start + stop) < 60:  # the topmost all lean to one side
+        side = 1 if figure.face.hair_seed % 2 else -1
     out = (middle - (0.0, MIDDLE_Y)) / np.hypot(*(middle - (0.0, MIDDLE_Y)))
     down = np.array([-out[1], out[0]]) * side
     lean = np.radians(style.lean)
     tip = middle + length * (np.cos(lean) * out + np.sin(lean) * down)
-    tip[1] = max(tip[1], 0.058)
+    tip[1] = max(tip[1], 0.070 + 0.10 * abs(tip[0]))  # inside the picture when tilted
     rise, fall = (first, last) if side > 0 else (last, first)
     upper = bezier(rise, rise + 0.50 * (tip - rise) + 0.30 * length * out, tip, samples=7)
     lower = bezier(tip, fall + 0.40 * (tip - fall) + 0.10 * length * out, fall, samples=7)

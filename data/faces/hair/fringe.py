@@ -78,7 +78,7 @@ def _clump(figure: Figure, random: Random, left: Point, tip: Point, right: Point
     if figure.face.fringe == "back":
         return Clump(left, tip, right, is_level=True)
     bend = -0.34 * (tip[0] - (left[0] + right[0]) / 2)
-    is_split = right[0] - left[0] > 0.085 and random.random() < 0.55
+    is_split = right[0] - left[0] > 0.085 and random.random() < 0.4
     return Clump(left, tip, right, bend, barb=random.choice((-1, 1)) if is_split else 0)
 
 
@@ -105,7 +105,7 @@ def _short_of_eye(body: Anatomy, tip: Point) -> Point:
     """Shorten a clump that would hide a pupil."""
     x, y = tip
     gap = abs(abs(x) - body.eye_x) / (0.95 * body.eye_half_width)
-    free = body.eye_y - body.eye_half_height * (0.62 - 0.75 * min(gap, 1.6) ** 3)
+    free = body.eye_y - body.eye_half_height * (0.50 - 0.75 * min(gap, 1.6) ** 3)
     return x, min(y, free)
 
 

@@ -44,7 +44,7 @@ def draw_cap(canvas: Canvas, figure: Figure) -> None:
     _draw_tufts(canvas, figure)
     _draw_strands(canvas, figure, row)
     canvas.stroke(edge, 0.0060, line, 0.0, 0.0)
-    canvas.stroke(top, 0.0075, line, 0.7, 0.7)
+    canvas.stroke(top, 0.0075, line, 0.15, 0.15)
 
 
 def _shade_side(canvas: Canvas, figure: Figure) -> None:
@@ -111,7 +111,7 @@ def _draw_strands(canvas: Canvas, figure: Figure, row: list[Clump]) -> None:
     ]
     lines = np.array([*valleys, *crown])
     paths = [*strands(figure, lines[:, :2], lines[:, 2], lines[:, 3]), *pulled(figure)]
-    canvas.strokes(np.stack(paths), 0.0047, figure.paint.hair.line, 0.85, 0.0)
+    canvas.strokes(np.stack(paths), 0.0046, figure.paint.hair.line, 1.5, 0.0)
 
 
 def draw_ahoge(canvas: Canvas, figure: Figure) -> None:
