@@ -71,7 +71,8 @@ def _draw_flow(canvas: Canvas, figure: Figure, flow: Path, is_lit: bool) -> None
     """Light the outer clumps and rule the strands between them."""
     swell = taper(len(flow), 0.0, 0.3)
     if figure.face.hair_style not in _LOOSE:
-        fill_hair(canvas, figure, _rim(flow, 1 - (0.2 if is_lit else 0.0) * swell), ("base",))
+        tone = "base" if is_lit else "shade"
+        fill_hair(canvas, figure, _rim(flow, 1 - 0.2 * swell), (tone,))
         return
     fill_hair(canvas, figure, _rim(flow, 1 - 0.38 * swell), ("shade",))
     fill_hair(canvas, figure, _rim(flow, 1 - (0.26 if is_lit else 0.14) * swell), ("base",))

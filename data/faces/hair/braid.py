@@ -31,7 +31,7 @@ _BAND = np.array([(0.0, -0.017), (0.0, -0.009), (0.0, 0.003), (0.0, 0.011)])
 def _spine(figure: Figure, side: int) -> Path:
     """Give the middles of the lobes, one each, and the end."""
     half = figure.body.hair_half
-    nodes = [(half - x, y) for x, y in ((0.085, 0.60), (0.035, 0.70), (0.030, 0.81), (0.070, 0.93))]
+    nodes = [(half - x, y) for x, y in ((0.075, 0.60), (0.014, 0.70), (0.006, 0.81), (0.045, 0.93))]
     path = smooth(nodes, 8)
     ys = np.linspace(_TOP, _END, _LOBES + 1)
     return np.stack([side * np.interp(ys, path[:, 1], path[:, 0]), ys], axis=1)
