@@ -13,16 +13,16 @@ from data.faces.wear.cloth import FOLD, Frame, crown, turned_away
 _OUTER = 0.0072
 _CAT = np.concatenate(
     [
-        bezier((0.22, 0.16), (0.42, -0.12), (0.76, -0.15), samples=8),
-        bezier((0.76, -0.15), (1.02, 0.08), (1.0, 0.62), samples=8),
+        bezier((0.22, 0.16), (0.50, -0.07), (0.82, -0.17), samples=8),
+        bezier((0.82, -0.17), (0.98, 0.14), (0.89, 0.60), samples=8),
     ]
 )
 _CAT_INNER = (_CAT - (0.64, 0.30)) * 0.70 + (0.66, 0.32)
 _TUFT = [(0.30, 0.40), (0.42, 0.06), (0.50, 0.24), (0.62, 0.02), (0.66, 0.26), (0.80, 0.50)]
 _RABBIT = smooth(
-    [(0.36, 0.26), (0.50, 0.04), (0.76, -0.04), (1.04, 0.10), (1.22, 0.46), (1.24, 0.88)], 5
+    [(0.36, 0.28), (0.54, 0.06), (0.80, 0.0), (1.04, 0.14), (1.18, 0.52), (1.16, 1.02)], 5
 )
-_RABBIT_WIDTHS = (0.20, 0.25, 0.26, 0.31, 0.32, 0.02)
+_RABBIT_WIDTHS = (0.20, 0.28, 0.33, 0.40, 0.42, 0.04)
 _HORN = smooth([(0.56, 0.26), (0.82, 0.04), (1.04, 0.02), (1.16, -0.08), (1.16, -0.20)], 4)
 _HORN_WIDTHS = (0.24, 0.20, 0.15, 0.09, 0.01)
 
@@ -33,7 +33,9 @@ def draw_cat_ears(canvas: Canvas, figure: Figure) -> None:
     for side in (-1, 1):
         ear = at.place(_CAT, side)
         canvas.fill(ear, turned_away(hair, side, light))
-        canvas.fill(at.place(_CAT_INNER, side), _inner(figure))
+        core = at.place(_CAT_INNER, side)
+        canvas.fill(core, _inner(figure))
+        canvas.stroke(core, FOLD, hair.line, 0.8, 0.8)
         canvas.fill(at.place(_TUFT, side), hair.light)
         canvas.stroke(ear, _OUTER, hair.line, 0.8, 0.8)
 
@@ -45,7 +47,9 @@ def draw_rabbit_ears(canvas: Canvas, figure: Figure) -> None:
     for side in (-1, 1):
         ear = at.place(ribbon(_RABBIT, widths), side)
         canvas.fill(ear, turned_away(hair, side, light))
-        canvas.fill(at.place(ribbon(_RABBIT[4:-1], 0.5 * widths[4:-1]), side), _inner(figure))
+        core = at.place(ribbon(_RABBIT[4:-1], 0.5 * widths[4:-1]), side)
+        canvas.fill(core, _inner(figure))
+        canvas.outline(core, FOLD, hair.line)
         canvas.outline(ear, _OUTER * 0.85, hair.line)
 
 

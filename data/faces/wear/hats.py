@@ -15,6 +15,7 @@ _BRIM: Points = [(0.5, 0.26), (1.06, 0.34), (1.36, 0.50), (1.08, 0.63), (0.5, 0.
 _BELOW_BRIM: Points = [(0.5, 0.30), (0.97, 0.40), (0.95, 0.68), (0.5, 0.78)]
 _STRAW: Points = [(0.30, -0.17), (0.66, -0.10), (0.86, 0.14), (0.92, 0.44), (0.5, 0.55)]
 _STRAW_SHADE: Points = [(0.50, -0.14), (0.72, -0.03), (0.85, 0.16), (0.90, 0.42), (0.56, 0.52)]
+_STRAW_LIGHT: Points = [(0.34, -0.06), (0.60, 0.02), (0.72, 0.18)]
 _WEAVE: tuple[Points, ...] = (
     [(-0.74, 0.04), (-0.4, 0.12), (0.0, 0.14), (0.4, 0.12), (0.74, 0.04)],
     [(-1.18, 0.52), (-0.6, 0.635), (0.0, 0.66), (0.6, 0.635), (1.18, 0.52)],
@@ -34,6 +35,7 @@ _BUCKLE: Points = [(-0.19, 0.32), (0.19, 0.32), (0.19, 0.62), (-0.19, 0.62)]
 _CAP: Points = [(0.30, -0.14), (0.68, -0.02), (0.96, 0.32), (1.03, 0.74), (0.55, 0.60)]
 _CAP_SHADE: Points = [(0.44, -0.10), (0.70, 0.02), (0.94, 0.33), (1.01, 0.72), (0.70, 0.62),
                       (0.72, 0.30)]  # fmt: skip
+_CAP_LIGHT: Points = [(0.40, 0.04), (0.62, 0.18), (0.76, 0.40)]
 _PANEL: Points = [(0.0, -0.16), (0.36, 0.10), (0.50, 0.59)]
 _VISOR: Points = [(0.30, 0.58), (0.72, 0.62), (0.84, 0.74), (0.68, 0.86), (0.30, 0.94)]
 _VISOR_LIGHT: Points = [(0.10, 0.66), (0.40, 0.68), (0.62, 0.71)]
@@ -59,6 +61,7 @@ def draw_straw_hat(canvas: Canvas, figure: Figure) -> None:
     _draw_brim(canvas, figure, straw)
     canvas.fill(at.whole(_STRAW), straw.base)
     canvas.fill(at.shape(_STRAW_SHADE, -figure.face.light_side), straw.shade)
+    canvas.stroke(at.line(_STRAW_LIGHT, figure.face.light_side), 0.020, straw.light, 0.0, 0.0)
     for line in _WEAVE:
         canvas.stroke(at.line(line, samples=3), FOLD, straw.shade, 0.4, 0.4)
     _draw_hat_band(canvas, at, 0.875, figure.paint.accent)
@@ -106,6 +109,7 @@ def draw_cap(canvas: Canvas, figure: Figure) -> None:
     shell = at.whole(_CAP)
     canvas.fill(shell, paint.cloth.base)
     canvas.fill(at.shape(_CAP_SHADE, -light, 3), paint.cloth.shade)
+    canvas.stroke(at.line(_CAP_LIGHT, light), 0.022, paint.cloth.light, 0.0, 0.0)
     if figure.face.hair_seed % 2:
         _draw_visor(canvas, figure, at)
     else:

@@ -17,10 +17,7 @@ _OPEN = np.concatenate([_WING, [(0.16, 0.80), (0.50, 0.26), (0.88, -0.20)]])
 _SAILOR = np.array(
     [(1.06, -0.58), (1.5, -0.14), (2.7, 0.30), (2.74, 0.7), (2.1, 1.7), (0.3, 2.0), (0, 0.94)]
 )
-_SAILOR_STRIPES = (
-    [(2.20, -0.05), (2.30, 0.5), (1.74, 1.36), (1.0, 1.9)],
-    [(1.88, -0.15), (1.98, 0.5), (1.45, 1.22), (0.8, 1.7)],
-)
+_SAILOR_STRIPE = [(2.08, -0.10), (2.22, 0.5), (1.66, 1.32), (0.7, 2.0)]
 _LAPEL = np.array(
     [
         (1.16, -0.52),
@@ -47,8 +44,9 @@ def draw_sailor(canvas: Canvas, figure: Figure) -> None:
     with torso(canvas, figure, blouse, [(0, 0.94), (0.5, 0.45), (1.02, -0.50)], is_round=False):
         pair(canvas, at, _SAILOR, paint.cloth, light, below=blouse)
         for side in (-1, 1):
-            for stripe in _SAILOR_STRIPES:
-                canvas.stroke(at.line(stripe, side, 3), 0.0085, paint.second.base, 1, 1)
+            stripe = at.line(_SAILOR_STRIPE, side, 4)
+            canvas.stroke(stripe, 0.017, paint.cloth.line, 1, 1)
+            canvas.band(stripe, 0.011, paint.second.base)
     draw_bow(canvas, at.x, at.y + 0.92 * at.size, 1.15 * at.size, paint.accent, light)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from data.faces.canvas import Canvas
 from data.faces.colour import Tones
-from data.faces.curves import smooth
+from data.faces.curves import ribbon, smooth
 from data.faces.figure import Figure
 from data.faces.wear.cloth import FOLD, LINE, Frame, pair, piece, turned_away
 from data.faces.wear.torso import collar, torso
@@ -105,8 +105,7 @@ def draw_t_shirt(canvas: Canvas, figure: Figure) -> None:
     paint, at = figure.paint, collar(figure)
     with torso(canvas, figure, paint.cloth, _ROUND):
         if figure.face.hair_seed % 2:
-            stripe = at.line(_STRIPE)
-            canvas.stroke(stripe, 0.36 * at.size, paint.second.base, 1, 1)
+            piece(canvas, ribbon(at.line(_STRIPE), 0.36 * at.size), paint.second)
         else:
             _draw_sleeves(canvas, figure, at)
     draw_band(canvas, at, _ROUND, 0.22, paint.second)

@@ -10,12 +10,15 @@ import numpy as np
 from data.faces.anatomy import Anatomy
 from data.faces.canvas import Canvas
 from data.faces.colour import Tones
-from data.faces.curves import Path, bezier, smooth
+from data.faces.curves import Path, moved, smooth
 from data.faces.figure import Figure
 from data.faces.wear.cloth import FOLD, Frame, Points
 
 _OUTER = 0.0064  # outer contour
 _BELOW = 1.13  # below the picture for every tilt and size
+# Lines of the sleeves: x in half widths of the shoulders, y from their top, for the right side.
+_SEAM = [(0.80, 0.05), (0.735, 0.10), (0.72, 0.20)]
+_FOLD = [(0.63, 0.075), (0.59, 0.10), (0.60, 0.125)]
 
 
 def collar(figure: Figure) -> Frame:
@@ -78,10 +81,9 @@ def _shade(canvas: Canvas, figure: Figure, tones: Tones) -> None:
     canvas.fill(np.array([(-light * u * wide, y + v) for u, v in arm]), tones.shade)
     head = [(-0.62, -0.06), (-0.58, 0.030), (-0.20, 0.046), (0.30, 0.030), (0.44, -0.06)]
     canvas.fill(smooth([(light * u * wide, y + v) for u, v in head], 4), tones.shade)
+    lit = moved(shoulder(figure.body)[7:17] * (light, 1), 0.0, 0.010)
+    canvas.stroke(lit, 0.012, tones.light, 0.0, 0.0)
     for side in (-1, 1):
-        seam = bezier(
-            (side * 0.80 * wide, y + 0.05),
-            (side * 0.72 * wide, y + 0.10),
-            (side * 0.72 * wide, _BELOW),
-        )
-        canvas.stroke(seam, FOLD, tones.line, 0.2, 0.8)
+        for line, start, end in ((_SEAM, 0.2, 0.8), (_FOLD, 0.0, 0.5)):
+            path = smooth([(side * u * wide, y + v) for u, v in line], 4)
+            canvas.stroke(path, FOLD, tones.line, start, end)
