@@ -26,7 +26,8 @@ class _Tufts:
 
 
 _TUFTS = {
-    "spiky": _Tufts(((13, 13, 0.13), (42, 15, 0.16), (69, 12, 0.13), (89, 7, 0.075)), 26, 0.14),
+    "spiky": _Tufts(((13, 13, 0.13), (42, 15, 0.16), (69, 12, 0.13), (89, 7, 0.075)), 26, 0.10),
+    "upright": _Tufts(((8, 9, 0.052), (26, 9, 0.060), (45, 9, 0.048), (63, 8, 0.030)), 14, 0.075),
     "messy": _Tufts(((17, 10, 0.062), (50, 12, 0.078), (80, 10, 0.070)), 52, 0.045),
 }
 
@@ -54,23 +55,30 @@ def parting(figure: Figure) -> float:
 
 def tufts(figure: Figure) -> list[Tuft]:
     """Give the locks that stand out of the contour, from left to right."""
-    style = _TUFTS.get(figure.face.hair_style)
+    style = _style(figure)
     if style is None:
         return []
     random = Random(figure.face.hair_seed + 1)
     return [_tuft(figure, style, *place) for place in _places(style, random)]
 
 
+def _style(figure: Figure) -> _Tufts | None:
+    """Choose the tufts; short hair combed up from the forehead stands upright."""
+    face = figure.face
+    is_upright = (face.hair_style, face.fringe, face.gender) == ("short", "back", "man")
+    return _TUFTS.get("upright" if is_upright else face.hair_style)
+
+
 def dome(figure: Figure) -> Path:
     """Outline the top of the hair from the left over the crown to the right."""
-    locks = tufts(figure)
-    if not locks:
+    style, locks = _style(figure), tufts(figure)
+    if style is None:
         middle = np.degrees(np.arcsin(parting(figure) / figure.body.hair_half))
         halves = np.linspace(-_EDGE, middle, 15), np.linspace(middle, _EDGE, 15)[1:]
         path = _on_skull(figure, np.concatenate(halves))
         path[:, 1] += 0.013 * np.exp(-np.abs(path[:, 0] - parting(figure)) / 0.03)
         return path
-    sunk, at, pieces = _TUFTS[figure.face.hair_style].sunk, -_EDGE, []
+    sunk, at, pieces = style.sunk, -_EDGE, []
     for lock in locks:
         pieces += [_arc(figure, at, lock.start, sunk), lock.contour()]
         at = lock.stop

@@ -17,6 +17,9 @@ from data.faces.hair.shine import draw_ring
 __all__ = ["cap_shape", "dome", "draw_ahoge", "draw_cap", "draw_side_locks", "parting"]
 
 
+_PARTED = ("parted", "swept")  # fringes that show the parting down to the forehead
+
+
 def fringe_edge(row: list[Clump]) -> Path:
     """Trace the lower edge of the fringe from left to right."""
     return np.concatenate([clump.edge() for clump in row])
@@ -76,7 +79,7 @@ def _shade_clumps(canvas: Canvas, figure: Figure, row: list[Clump]) -> None:
 def _shaded_side(clump: Clump, is_right: bool, up: Path, side: float) -> Path:
     """Outline the shadow on one side of a clump; `side` is 1 at the dark temple, -1 at the lit."""
     other, depth = clump.left if is_right else clump.right, 0.36 + 0.22 * side
-    x = up[0, 0] + depth * (other[0] - up[0, 0])
+    x = up[0, 0] + min(max(depth * (other[0] - up[0, 0]), -0.05), 0.05)
     inner = (x, up[0, 1] + 0.3 * (clump.tip[1] - up[0, 1]))
     return np.concatenate(
         [up[::-1], clump.side(is_right), bezier(clump.tip, inner, up[-1], samples=8)]
@@ -103,11 +106,14 @@ def _draw_strands(canvas: Canvas, figure: Figure, row: list[Clump]) -> None:
     face, half = figure.face, figure.body.hair_half
     random = Random(face.hair_seed + 6)
     reach = (0.50, 0.68, 0.84) if face.fringe == "back" else (0.22, 0.34, 0.62)
-    valleys = [(*clump.left, 0.0, random.choice(reach)) for clump in row[1:]]
+    valleys = [(*clump.left, -0.03, random.choice(reach)) for clump in row[1:]]
+    if face.fringe in _PARTED:
+        top = min(range(len(valleys)), key=lambda k: valleys[k][1])
+        valleys[top] = (*row[top + 1].left, -0.03, 0.97)
     shift = 0.1 * random.uniform(-1, 1)
     crown = [
         ((x + shift) * half, 0.5, 1.0, random.uniform(0.66, 0.86))
-        for x in (-0.75, -0.30, 0.22, 0.68)
+        for x in (() if tufts(figure) else (-0.75, -0.30, 0.22, 0.68))
     ]
     lines = np.array([*valleys, *crown])
     paths = [*strands(figure, lines[:, :2], lines[:, 2], lines[:, 3]), *pulled(figure)]
