@@ -1,7 +1,7 @@
 """Train the reader of face attributes on faces that are drawn on the spot.
 
 python train_attributes.py --outdir runs
-python -m pretrained.release attributes runs/00000-attributes-batch64/attributes.safetensors
+python -m pretrained.release attributes runs/00000-attributes-batch32/attributes.safetensors
 """
 
 from __future__ import annotations
@@ -39,7 +39,13 @@ STATISTICS = "stats.jsonl"
     show_default=True,
     help="Length of the whole run.",
 )
-@click.option("--batch", type=click.IntRange(2), default=64, show_default=True)
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=32,
+    show_default=True,
+    help="Faces per step; each is seen twice, in colour and in grey.",
+)
 @click.option("--lr", type=click.FloatRange(0, min_open=True), default=2e-3, show_default=True)
 @click.option(
     "--eval-every",

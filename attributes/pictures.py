@@ -7,6 +7,7 @@ are none that `make_dataset.py faces --seed` draws.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -24,17 +25,17 @@ _MARGIN = 6  # pixels of SIDE that a picture may be shifted by
 
 
 class Task(NamedTuple):
-    """A batch to draw."""
+    """Faces to draw."""
 
     seed: int
-    first: int  # index of its first picture
+    first: int  # index of the first
     num: int
 
 
 class Examples(NamedTuple):
-    """Degraded pictures to learn from."""
+    """Degraded pictures to learn from, two of each face: in colour, and in grey."""
 
-    pictures: NDArray[np.uint8]  # [N, SIDE, SIDE, 3]
+    pictures: NDArray[np.uint8]  # [2 N, SIDE, SIDE, 3]
     truth: Truth
 
 
@@ -48,7 +49,7 @@ class Exam(NamedTuple):
 
 def training_examples(task: Task) -> Examples:
     """Draw a batch to learn from."""
-    found = [_example(task.seed, task.first + k) for k in range(task.num)]
+    found = [pair for k in range(task.num) for pair in _examples(task.seed, task.first + k)]
     pictures, truths = zip(*found, strict=True)
     return Examples(np.stack(pictures), _stack(truths))
 
@@ -71,20 +72,23 @@ def _resized(picture: Image.Image, side: int) -> Image.Image:
     return picture.resize((side, side), Image.Resampling.BICUBIC)
 
 
-def _example(seed: int, index: int) -> tuple[NDArray[np.uint8], Truth]:
+def _examples(seed: int, index: int) -> Iterator[tuple[NDArray[np.uint8], Truth]]:
+    """Yield a face in colour and in grey: drawing takes longer than all the rest."""
     face = describe(TRAINING_SETS + seed, index)
+    drawn = _resized(draw(face, DRAWN_SIDE), SIDE)
     dice = _Dice(np.random.default_rng([seed, index, 1]))
-    picture = _shifted(_resized(draw(face, DRAWN_SIDE), SIDE), dice)
-    is_grey = dice.chance(0.4)
-    softness = 0.0 if is_grey else dice.sometimes(0.35, 2.0)
-    grain = dice.sometimes(0.35, 12.0)
+    softness, grain = dice.sometimes(0.35, 2.0), dice.sometimes(0.35, 12.0)
+    coloured = _degraded(drawn, softness, grain, dice)
+    yield np.asarray(coloured), truth_of(face, softness, grain)
+    grey = _grey(_degraded(drawn, 0.0, dice.sometimes(0.35, 12.0), dice), dice)
+    yield np.asarray(grey), truth_of(face, np.nan, np.nan)
+
+
+def _degraded(picture: Image.Image, softness: float, grain: float, dice: _Dice) -> Image.Image:
+    picture = _shifted(picture, dice)
     picture = picture.filter(ImageFilter.GaussianBlur(softness)) if softness else picture
     picture = _with_grain(picture, grain, dice)
-    if dice.chance(0.25):
-        picture = _through_jpeg(picture, quality=round(dice.between(50, 95)))
-    if is_grey:
-        picture, softness, grain = _grey(picture, dice), np.nan, np.nan
-    return np.asarray(picture), truth_of(face, softness, grain)
+    return _through_jpeg(picture, round(dice.between(50, 95))) if dice.chance(0.25) else picture
 
 
 class _Dice:

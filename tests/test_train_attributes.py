@@ -158,7 +158,7 @@ def test_no_gpu(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("change", [["--batch", "1"], ["--lr", "0"], ["--steps", "a"], ["--x"]])
+@pytest.mark.parametrize("change", [["--batch", "0"], ["--lr", "0"], ["--steps", "a"], ["--x"]])
 def test_usage_errors(tmp_path, change):
     args = ["--outdir", str(tmp_path / "runs"), *change]
     result = CliRunner().invoke(train_attributes.main, args)

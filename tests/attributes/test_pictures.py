@@ -25,24 +25,29 @@ def examples():
 
 
 def test_shapes(examples):
-    assert examples.pictures.shape == (NUM, 128, 128, 3) and examples.pictures.dtype == np.uint8
-    assert examples.truth.choices.shape == (NUM, len(CHOICES))
-    assert examples.truth.numbers.shape == (NUM, len(NUMBERS))
+    assert examples.pictures.shape == (2 * NUM, 128, 128, 3)
+    assert examples.pictures.dtype == np.uint8
+    assert examples.truth.choices.shape == (2 * NUM, len(CHOICES))
+    assert examples.truth.numbers.shape == (2 * NUM, len(NUMBERS))
 
 
 def test_pictures_depend_on_seed_and_index_alone(examples):
     again = training_examples(Task(0, 107, 2))
-    np.testing.assert_array_equal(again.pictures, examples.pictures[7:9])
-    np.testing.assert_array_equal(again.truth.numbers, examples.truth.numbers[7:9])
+    np.testing.assert_array_equal(again.pictures, examples.pictures[14:18])
+    np.testing.assert_array_equal(again.truth.numbers, examples.truth.numbers[14:18])
     other = training_examples(Task(1, 107, 2))
     assert (other.pictures != again.pictures).mean() > 0.5
 
 
-def test_some_are_grey_and_of_those_no_quality_is_asked(examples):
+def test_every_other_is_grey_and_of_those_no_quality_is_asked(examples):
     is_grey = (np.ptp(examples.pictures, axis=3) == 0).all(axis=(1, 2))
-    assert 0.2 < is_grey.mean() < 0.6
+    assert not is_grey[::2].any() and is_grey[1::2].all()
     qualities = examples.truth.numbers[:, list(NUMBERS).index("softness") :]
-    assert np.isnan(qualities[is_grey]).all() and not np.isnan(qualities[~is_grey]).any()
+    assert np.isnan(qualities[1::2]).all() and not np.isnan(qualities[::2]).any()
+    choices = examples.truth.choices
+    np.testing.assert_array_equal(choices[::2], choices[1::2])
+    for k in range(NUM):
+        assert (choices[2 * k] == truth_of(describe(pictures.TRAINING_SETS, 100 + k)).choices).all()
 
 
 def test_qualities_can_be_seen(examples):
