@@ -141,11 +141,14 @@ def flow(figure: Figure, starts: Path, t: NDArray[np.float64]) -> Path:
     return (1 - s) ** 2 * starts + 2 * s * (1 - s) * bend + s * s * root
 
 
+_STEPS = np.linspace(0, 1, 9)
+
+
 def strands(
     figure: Figure, starts: Path, begin: NDArray[np.float64], end: NDArray[np.float64]
 ) -> Path:
     """Trace pieces [m, 9, 2] of the strands from `starts` [m, 2], between shares of their ways."""
-    t = np.linspace(begin, end, 9, axis=1)
+    t = begin[:, None] + (end - begin)[:, None] * _STEPS
     return flow(figure, starts[:, None], t)
 
 

@@ -40,7 +40,7 @@ class Clump:
         if self.is_cut:
             return np.array([(vx, vy), (vx + 0.06 * (tx - vx), ty - 0.009), (tx, ty)])
         middle = vx + 0.10 * (tx - vx) + self.bend, vy + 0.60 * (ty - vy)
-        path = bezier((vx, vy), middle, self.tip, samples=9)
+        path = bezier((vx, vy), middle, self.tip, samples=7)
         return path if self.barb != (1 if is_right else -1) else _barbed(path, self.barb)
 
     def edge(self) -> Path:
@@ -51,10 +51,9 @@ class Clump:
 def _barbed(path: Path, side: int) -> Path:
     """Split a small lock off a side: its tip stands out, then the clump goes on from above it."""
     width = 0.22 * abs(path[0, 0] - path[-1, 0]) + 0.008
-    tip, notch = path[6] + (side * width, 0.004), path[4] + (side * 0.001, 0.0)
-    return np.concatenate(
-        [path[:3], [(path[4] + tip) / 2 + (side * 0.3 * width, 0), tip, notch], path[5:]]
-    )
+    tip, notch = path[4] + (side * width, 0.010), path[3]
+    bulge = (path[2] + tip) / 2 + (side * 0.4 * width, 0.0)
+    return np.concatenate([path[:3], [bulge, tip, notch], path[4:]])
 
 
 def clumps(figure: Figure) -> list[Clump]:
@@ -78,7 +77,8 @@ def _clump(figure: Figure, random: Random, left: Point, tip: Point, right: Point
     if figure.face.fringe == "back":
         return Clump(left, tip, right, is_level=True)
     bend = -0.34 * (tip[0] - (left[0] + right[0]) / 2)
-    is_split = right[0] - left[0] > 0.085 and random.random() < 0.4
+    chance = 0.0 if figure.face.fringe == "parted" else 0.4
+    is_split = random.random() < chance and right[0] - left[0] > 0.085
     return Clump(left, tip, right, bend, barb=random.choice((-1, 1)) if is_split else 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from random import Random
 
 import numpy as np
@@ -17,6 +18,7 @@ from data.faces.hair.shine import draw_ring
 __all__ = ["cap_shape", "dome", "draw_ahoge", "draw_cap", "draw_side_locks", "parting"]
 
 
+_HIGH = ("parted", "swept", "back")  # fringes with a gap up to the ring of light
 _PARTED = ("parted", "swept")  # fringes that show the parting down to the forehead
 
 
@@ -40,9 +42,9 @@ def draw_cap(canvas: Canvas, figure: Figure) -> None:
     edge = fringe_edge(row)
     shape = np.concatenate([top, edge[::-1]])
     fill_hair(canvas, figure, shape, ("base",), (0.0, 0.7))
-    with canvas.inside(shape):
-        _shade_side(canvas, figure)
-        _shade_clumps(canvas, figure, row)
+    canvas.fill(_dark_side(figure, row, top), figure.paint.hair.shade)
+    _shade_clumps(canvas, figure, row)
+    with canvas.inside(shape) if figure.face.fringe in _HIGH else nullcontext():
         draw_ring(canvas, figure)
     _draw_tufts(canvas, figure)
     _draw_strands(canvas, figure, row)
@@ -50,14 +52,15 @@ def draw_cap(canvas: Canvas, figure: Figure) -> None:
     canvas.stroke(top, 0.0075, line, 0.15, 0.15)
 
 
-def _shade_side(canvas: Canvas, figure: Figure) -> None:
-    """Shade the side of the skull away from the light, along the strands."""
+def _dark_side(figure: Figure, row: list[Clump], top: Path) -> Path:
+    """Outline the side of the skull away from the light, bounded by strands."""
     away, half = -figure.face.light_side, figure.body.hair_half
-    starts = np.array([(x * away * half, y) for x, y in ((0.70, 0.62), (0.80, 0.55), (0.87, 0.5))])
-    begin, end = np.array([0.0, 0.62, 0.30]), np.array([0.70, 0.34, 0.66])
+    clump = row[-1] if away > 0 else row[0]
+    edge, rim = (clump.edge(), top[::-1]) if away > 0 else (clump.edge()[::-1], top)
+    starts = np.array([(0.87 * away * half, 0.5), (0.80 * away * half, 0.55), edge[0]])
+    begin, end = np.array([0.66, 0.34, 0.70]), np.array([0.30, 0.62, 0.0])
     inner = strands(figure, starts, begin, end).reshape(-1, 2)
-    outer = np.array([(away * 0.5, 0.10), (away * 0.5, 0.66)])
-    canvas.fill(np.concatenate([inner, outer]), figure.paint.hair.shade)
+    return np.concatenate([edge, rim[away * rim[:, 0] > 0.62 * half], inner])
 
 
 def _shade_clumps(canvas: Canvas, figure: Figure, row: list[Clump]) -> None:

@@ -61,9 +61,7 @@ class _Band:
 
     @classmethod
     def of(cls, path: Path, widths: Widths, light_side: int) -> _Band:
-        tangent = np.gradient(path, axis=0)
-        normals = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)
-        normals /= np.maximum(np.hypot(normals[:, 0], normals[:, 1]), 1e-9)[:, None]
+        normals = ribbon(path, 2.0)[: len(path)] - path
         to_light = normals.sum(axis=0) @ (light_side, -0.6)
         return cls(path, normals if to_light >= 0 else -normals, widths)
 

@@ -39,8 +39,8 @@ def _piece(
 ) -> Path:
     """Outline a piece: an even upper edge, teeth along the strands below, pointed ends."""
     count = len(xs)
-    starts = np.stack([xs * figure.body.hair_half, np.full(count, 0.50)], axis=1)
-    swell = np.sin(np.linspace(0, np.pi, count)) ** 0.6
-    upper = flow(figure, starts, _LEVEL + 0.5 * tall * swell)
-    lower = flow(figure, starts, _LEVEL - tall * swell * teeth)
-    return np.concatenate([upper, lower[::-1]])
+    there_and_back = np.concatenate([xs, xs[::-1]]) * figure.body.hair_half
+    starts = np.stack([there_and_back, np.full(2 * count, 0.50)], axis=1)
+    swell = tall * np.sin(np.linspace(0, np.pi, count)) ** 0.6
+    t = np.concatenate([0.5 * swell, -(swell * teeth)[::-1]])
+    return flow(figure, starts, _LEVEL + t)
