@@ -36,6 +36,11 @@ class Attributes:
         """Return the likeliest name of a choice for each picture."""
         return [self.names[choice][k] for k in self.chances[choice].argmax(1).tolist()]
 
+    def shares(self, choice: str) -> dict[str, float]:
+        """Return how many of the pictures show each name of a choice, as shares of 1."""
+        answers = self.answers(choice)
+        return {name: answers.count(name) / len(answers) for name in self.names[choice]}
+
     def __len__(self) -> int:
         return len(next(iter((self.chances | self.numbers).values())))
 

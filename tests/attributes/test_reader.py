@@ -81,6 +81,11 @@ def test_features_can_be_read_later():
     assert digest(later.chances) == digest(at_once.chances)
 
 
+def test_shares():
+    found = seen([[0.6, 0.2, 0.2], [0.1, 0.2, 0.7], [0.4, 0.3, 0.3], [0.5, 0.4, 0.1]], [0.0], [1.0])
+    assert found.shares("glasses") == {"none": 0.75, "round": 0.0, "square": 0.25}
+
+
 # --- agreement ---------------------------------------------------------------------------------
 
 
