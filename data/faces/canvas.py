@@ -29,6 +29,8 @@ class Canvas:
         self.factor = max(3, -(-_MIN_SIDE // size))
         self.side = size * self.factor
         self.ink = ink  # all lines are this many times their width
+        # Polygons cover their border: lines are a pixel too wide, which must not depend on the size.
+        self._excess = 1 / self.side - 1 / 768
         self.pose = Pose()
         self._origin = np.array([0.5 * self.side + 0.5, 0.5])  # halves, since floor then rounds
         self._corner = np.array([0, 0])  # of `image` on the whole picture, in pixels
@@ -85,8 +87,8 @@ class Canvas:
         opacity: float = 1.0,
     ) -> None:
         """Ink a line that thins to the shares `start` and `end` of its width at the tips."""
-        widths = self.ink * width * taper(len(path), start, end)
-        outline = ribbon(self.pose.place(path), widths)
+        widths = self.ink * width * taper(len(path), start, end) - self._excess
+        outline = ribbon(self.pose.place(path), np.maximum(widths, 0))
         if opacity < 1:
             self._fill(self._pixels(outline), colour, opacity)
         else:
@@ -121,7 +123,7 @@ class Canvas:
         closed = np.concatenate([placed, placed[:1]])
         step = np.diff(closed[:, 0], append=closed[:1, 0])
         lean = step / (np.abs(step).max() + 1e-9)
-        widths = self.ink * width * (1 + 0.35 * np.abs(lean))
+        widths = self.ink * width * (1 + 0.35 * np.abs(lean)) - self._excess
         self._fill_ribbon(ribbon(closed, widths), colour)
 
     def glow(self, x: float, y: float, rx: float, ry: float, colour: RGB, opacity: float) -> None:
