@@ -46,6 +46,11 @@ class Frame:
         """Run a smooth line through points."""
         return smooth(self.place(points, side), samples)
 
+    def across(self, half: Points, samples: int = 3) -> Path:
+        """Run a smooth line from the mirror image of a right half to that half."""
+        both = np.concatenate([self.place(half, -1)[:0:-1], self.place(half)])
+        return smooth(both, samples)
+
 
 def piece(canvas: Canvas, path: Path, tones: Tones, colour: RGB | None = None) -> None:
     """Fill and outline a closed path."""

@@ -8,22 +8,16 @@ from data.faces.canvas import Canvas
 from data.faces.curves import ellipse, moved, ribbon, smooth
 from data.faces.figure import Figure
 from data.faces.wear.cloth import FOLD, LINE, Frame, pair, piece, turned_away
-from data.faces.wear.torso import collar, torso
+from data.faces.wear.torso import FRONT, ROUND, collar, torso
 
 _NECKLINE = [(0.0, 0.80), (1.2, 0.74), (2.4, 0.62), (3.2, 0.50)]
 _CHOKER = [(-0.99, -0.40), (-0.5, -0.24), (0.0, -0.20), (0.5, -0.24), (0.99, -0.40)]
 _CROSSING = [(1.20, -0.66), (1.06, -0.20), (0.50, 0.42), (-0.7, 1.7)]
 _OVERLAP = [(0.10, 0.80), (0.50, 0.62), (1.7, 1.7), (-0.7, 1.7)]
-_ROUND = [(0, 0.30), (0.5, 0.20), (0.88, -0.10), (1.04, -0.34)]
 _GORGET = [(0.5, -0.26), (1.14, -0.50), (1.40, 0.0), (1.62, 0.40), (0.8, 0.80)]
 _GORGET_SHADE = [
-    (0.62, -0.22),
-    (1.12, -0.46),
-    (1.38, 0.02),
-    (1.58, 0.38),
-    (0.95, 0.66),
-    (0.86, 0.2),
-]
+    (0.62, -0.22), (1.12, -0.46), (1.38, 0.02), (1.58, 0.38), (0.95, 0.66), (0.86, 0.2),
+]  # fmt: skip
 _GORGET_TRIM = [(-1.56, 0.36), (-0.8, 0.66), (0.0, 0.75), (0.8, 0.66), (1.56, 0.36)]
 # In units of half the width of the shoulders.
 _PAULDRON = [
@@ -46,8 +40,7 @@ def draw_dress(canvas: Canvas, figure: Figure) -> None:
     paint, at = figure.paint, collar(figure)
     with torso(canvas, figure, paint.cloth, _NECKLINE):
         pass
-    right = np.array(_NECKLINE)
-    edge = smooth(at.place(np.concatenate([(right * (-1, 1))[:0:-1], right])), 5)
+    edge = at.across(_NECKLINE, 5)
     scallops = np.abs(np.sin(np.linspace(0, 7 * np.pi, len(edge))))
     lower = edge + np.stack([0 * scallops, 0.016 + 0.012 * scallops], axis=1)
     piece(canvas, np.concatenate([moved(edge, 0.0, -0.006), lower[::-1]]), paint.white)
@@ -72,7 +65,7 @@ def draw_kimono(canvas: Canvas, figure: Figure) -> None:
 def draw_armour(canvas: Canvas, figure: Figure) -> None:
     """Draw a gorget over a breastplate, and pauldrons."""
     paint, at, light = figure.paint, collar(figure), figure.face.light_side
-    with torso(canvas, figure, paint.metal, _ROUND):
+    with torso(canvas, figure, paint.metal, ROUND):
         canvas.stroke(at.place([(0.0, 0.7), (0.0, 2.4)]), FOLD, paint.metal.line, 1, 1)
     for side in (-light, light):
         _draw_pauldron(canvas, figure, side)
@@ -98,9 +91,8 @@ def _draw_pauldron(canvas: Canvas, figure: Figure, side: int) -> None:
 def draw_cloak(canvas: Canvas, figure: Figure) -> None:
     """Draw a cloak held by a clasp over a tunic."""
     paint, at, light = figure.paint, collar(figure), figure.face.light_side
-    with torso(canvas, figure, paint.cloth, _ROUND):
-        tunic = at.place([(-1.2, -0.6), (1.2, -0.6), (0.7, 2.4), (-0.7, 2.4)])
-        canvas.fill(tunic, paint.second.shade)
+    with torso(canvas, figure, paint.cloth, ROUND):
+        canvas.fill(at.place(FRONT), paint.second.shade)
     pair(canvas, at, _CLOAK, paint.cloth, light, below=paint.cloth)
     for side in (-1, 1):
         canvas.stroke(at.line(_CLOAK_TRIM, side, 4), 0.011, paint.accent.base, 1, 1)

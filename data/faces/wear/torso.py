@@ -16,6 +16,9 @@ from data.faces.wear.cloth import FOLD, Frame, Points
 
 _OUTER = 0.0064  # outer contour
 _BELOW = 1.13  # below the picture for every tilt and size
+# In units of `collar`: the right half of a round neckline, and the front of what is worn below.
+ROUND: Points = [(0, 0.30), (0.5, 0.20), (0.88, -0.10), (1.06, -0.36)]
+FRONT: Points = [(-1.2, -0.6), (1.2, -0.6), (0.7, 2.4), (-0.7, 2.4)]
 # Lines of the sleeves: x in half widths of the shoulders, y from their top, for the right side.
 _SEAM = [(0.80, 0.05), (0.735, 0.10), (0.72, 0.20)]
 _FOLD = [(0.63, 0.075), (0.59, 0.10), (0.60, 0.125)]
@@ -50,11 +53,9 @@ def torso(
 
 def _edge(figure: Figure, neckline: Points, is_round: bool) -> Path:
     """Trace the upper edge from the left arm over the neckline to the right arm."""
-    right = collar(figure).place(neckline)
-    whole = np.concatenate([(right * (-1, 1))[:0:-1], right])
+    neck = collar(figure).across(neckline, 3 if is_round else 1)
     outer = shoulder(figure.body)
-    outer = outer[outer[:, 0] > right[-1, 0] + 0.01]
-    neck = smooth(whole, 3) if is_round else whole
+    outer = outer[outer[:, 0] > neck[-1, 0] + 0.01]
     return np.concatenate([(outer * (-1, 1))[::-1], neck, outer])
 
 
