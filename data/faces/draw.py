@@ -8,7 +8,6 @@ from PIL import Image
 
 from data.faces.background import draw_background
 from data.faces.canvas import Canvas
-from data.faces.curves import moved
 from data.faces.description import FaceDescription
 from data.faces.face.brows import draw_brows
 from data.faces.face.eyes import draw_eyes, draw_lashes
@@ -26,7 +25,7 @@ from data.faces.face.mouth import draw_mouth
 from data.faces.face.nose import draw_nose
 from data.faces.figure import Figure
 from data.faces.hair.back import draw_back_hair, draw_shoulder_hair
-from data.faces.hair.front import cap_shape, draw_ahoge, draw_cap, draw_side_locks
+from data.faces.hair.front import draw_ahoge, draw_cap, draw_fringe_shadow, draw_side_locks
 from data.faces.light import has_rim, lit
 from data.faces.manga import PITCH, screened
 from data.faces.paint import Paint, colour_paint, line_paint, tone_paint
@@ -81,7 +80,6 @@ def _draw_all(canvas: Canvas, figure: Figure) -> Image.Image | None:
 
 
 def _draw_far(canvas: Canvas, figure: Figure) -> None:
-    face, paint = figure.face, figure.paint
     with figure.on(canvas, "back"):
         draw_back_hair(canvas, figure)
     with figure.on(canvas, "body"):
@@ -94,7 +92,6 @@ def _draw_far(canvas: Canvas, figure: Figure) -> None:
 
 
 def _draw_head(canvas: Canvas, figure: Figure) -> None:
-    face, paint = figure.face, figure.paint
     with figure.on(canvas, "ears"):
         draw_ears(canvas, figure)
         draw_earrings(canvas, figure)
@@ -103,8 +100,7 @@ def _draw_head(canvas: Canvas, figure: Figure) -> None:
         with canvas.inside(face_shape(figure)):
             draw_cheek_shadow(canvas, figure)
             with figure.on(canvas, "hair"):  # its shadow
-                shadow = moved(cap_shape(figure), -0.010 * face.light_side, 0.026)
-                canvas.fill(shadow, paint.skin.shade)
+                draw_fringe_shadow(canvas, figure)
             draw_marks(canvas, figure)
         draw_contour(canvas, figure)
         for part in (draw_nose, draw_mouth, draw_eyes, draw_lashes, draw_brows, draw_arms):
@@ -112,7 +108,6 @@ def _draw_head(canvas: Canvas, figure: Figure) -> None:
 
 
 def _draw_near(canvas: Canvas, figure: Figure) -> None:
-    face, paint = figure.face, figure.paint
     with figure.on(canvas, "hair"):
         draw_headwear_below(canvas, figure)
         draw_side_locks(canvas, figure)

@@ -8,14 +8,16 @@ from random import Random
 import numpy as np
 
 from data.faces.canvas import Canvas
-from data.faces.curves import Path, bezier
+from data.faces.curves import Path, bezier, moved
 from data.faces.figure import Figure
 from data.faces.hair.cap import dome, parting, pulled, strands, tufts
 from data.faces.hair.fringe import Clump, below, clumps
 from data.faces.hair.lock import draw_lock, fill_hair, lock_widths
 from data.faces.hair.shine import draw_ring
 
-__all__ = ["cap_shape", "dome", "draw_ahoge", "draw_cap", "draw_side_locks", "parting"]
+__all__ = [
+    "dome", "draw_ahoge", "draw_cap", "draw_fringe_shadow", "draw_side_locks", "parting",
+]  # fmt: skip
 
 
 _HIGH = ("parted", "swept", "back")  # fringes with a gap up to the ring of light
@@ -27,9 +29,12 @@ def fringe_edge(row: list[Clump]) -> Path:
     return np.concatenate([clump.edge() for clump in row])
 
 
-def cap_shape(figure: Figure) -> Path:
-    """Outline cap and fringe together."""
-    return np.concatenate([dome(figure), fringe_edge(clumps(figure))[::-1]])
+def draw_fringe_shadow(canvas: Canvas, figure: Figure) -> None:
+    """Draw the shadow of the fringe on the forehead."""
+    half = figure.body.hair_half
+    below = moved(fringe_edge(clumps(figure)), -0.010 * figure.face.light_side, 0.026)
+    forehead = np.concatenate([below, [(half, 0.2), (-half, 0.2)]])
+    canvas.fill(forehead, figure.paint.skin.shade)
 
 
 def draw_cap(canvas: Canvas, figure: Figure) -> None:
@@ -58,9 +63,9 @@ def _dark_side(figure: Figure, row: list[Clump], top: Path) -> Path:
     clump = row[-1] if away > 0 else row[0]
     edge, rim = (clump.edge(), top[::-1]) if away > 0 else (clump.edge()[::-1], top)
     starts = np.array([(0.87 * away * half, 0.5), (0.80 * away * half, 0.55), edge[0]])
-    begin, end = np.array([0.66, 0.34, 0.70]), np.array([0.30, 0.62, 0.0])
+    begin, end = np.array([0.66, 0.30, 0.78]), np.array([0.30, 0.54, 0.0])
     inner = strands(figure, starts, begin, end).reshape(-1, 2)
-    return np.concatenate([edge, rim[away * rim[:, 0] > 0.62 * half], inner])
+    return np.concatenate([edge, rim[away * rim[:, 0] > 0.40 * half], inner])
 
 
 def _shade_clumps(canvas: Canvas, figure: Figure, row: list[Clump]) -> None:
