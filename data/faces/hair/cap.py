@@ -171,6 +171,9 @@ def pulled(figure: Figure) -> list[Path]:
     for side in (-1, 1) if is_paired else (1 if figure.face.hair_seed % 2 else -1,):
         tie = (side * (half - inwards), y)
         for start in ((0.72 * half, 0.46), (0.92 * half, 0.40), (side * parting(figure), top)):
-            bend = (side * (start[0] + half - inwards) / 2 * 1.06, start[1] + 0.55 * (y - start[1]))
+            bend = (
+                side * (start[0] + half - inwards) / 2 * 1.06,
+                start[1] + 0.55 * (y - start[1]) - 0.015,
+            )
             lines.append(bezier(tie, bend, (side * start[0], start[1]), samples=9))
     return lines

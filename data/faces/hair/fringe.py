@@ -95,6 +95,22 @@ def below(row: Sequence[Clump]) -> list[Clump]:
     return behind
 
 
+def crossing(figure: Figure) -> tuple[Point, Point] | None:
+    """Give root and tip of a lock that lies across the other clumps, if there is one."""
+    face = figure.face
+    random = Random(face.hair_seed + 7)
+    side = 1 if face.hair_seed % 2 else -1
+    if face.fringe == "crossed":
+        middle = 0.10 * face.hair_part
+        root, tip = (middle + side * 0.19, 0.56), (middle - side * 0.21, 0.99)
+    elif face.fringe in ("layered", "swept") and random.random() < 0.5:
+        x = random.uniform(-0.45, 0.45)
+        root, tip = (x, 0.58), (x - side * random.uniform(0.14, 0.24), 0.96)
+    else:
+        return None
+    return _placed(figure.body, root), _short_of_eye(figure.body, _placed(figure.body, tip))
+
+
 def _placed(body: Anatomy, point: Point) -> Point:
     """Turn half widths of the hair, and the way from the crown to the eyes, to picture units."""
     x, down = point

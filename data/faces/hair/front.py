@@ -10,8 +10,8 @@ import numpy as np
 from data.faces.canvas import Canvas
 from data.faces.curves import Path, bezier, moved
 from data.faces.figure import Figure
-from data.faces.hair.cap import dome, parting, pulled, strands, tufts
-from data.faces.hair.fringe import Clump, below, clumps
+from data.faces.hair.cap import dome, flow, parting, pulled, strands, tufts
+from data.faces.hair.fringe import Clump, below, clumps, crossing
 from data.faces.hair.lock import draw_lock, fill_hair, lock_widths
 from data.faces.hair.shine import draw_ring
 
@@ -54,6 +54,7 @@ def draw_cap(canvas: Canvas, figure: Figure) -> None:
     _draw_tufts(canvas, figure)
     _draw_strands(canvas, figure, row)
     canvas.stroke(edge, 0.0060, line, 0.0, 0.0)
+    _draw_crossing(canvas, figure)
     canvas.stroke(top, 0.0075, line, 0.15, 0.15)
 
 
@@ -114,6 +115,8 @@ def _draw_strands(canvas: Canvas, figure: Figure, row: list[Clump]) -> None:
     face, half = figure.face, figure.body.hair_half
     random = Random(face.hair_seed + 6)
     reach = (0.50, 0.68, 0.84) if face.fringe == "back" else (0.22, 0.34, 0.62)
+    tight = pulled(figure)
+    is_thin = face.age == "elder" or bool(tight) or bool(tufts(figure))
     valleys = [(*clump.left, -0.03, random.choice(reach)) for clump in row[1:]]
     if face.fringe in _PARTED:
         top = min(range(len(valleys)), key=lambda k: valleys[k][1])
@@ -121,11 +124,23 @@ def _draw_strands(canvas: Canvas, figure: Figure, row: list[Clump]) -> None:
     shift = 0.1 * random.uniform(-1, 1)
     crown = [
         ((x + shift) * half, 0.5, 1.0, random.uniform(0.66, 0.86))
-        for x in (() if tufts(figure) else (-0.75, -0.30, 0.22, 0.68))
+        for x in (() if is_thin else (-0.75, -0.30, 0.22, 0.68))
     ]
     lines = np.array([*valleys, *crown])
-    paths = [*strands(figure, lines[:, :2], lines[:, 2], lines[:, 3]), *pulled(figure)]
+    paths = [*strands(figure, lines[:, :2], lines[:, 2], lines[:, 3]), *tight]
     canvas.strokes(np.stack(paths), 0.0046, figure.paint.hair.line, 1.5, 0.0)
+
+
+def _draw_crossing(canvas: Canvas, figure: Figure) -> None:
+    """Lay one lock across the fringe; it starts in a point on the skull."""
+    ends = crossing(figure)
+    if ends is None:
+        return
+    root, tip = (np.array(end) for end in ends)
+    above = flow(figure, np.array([root, root]), np.array([0.45, 0.12]))
+    path = bezier(above[0], above[1], moved(root, 0.0, 0.07), tip, samples=14)
+    widths = lock_widths(14, 0.048, 0.0, 0.45, 0.9, 1.0, 0.62, 0.0)
+    draw_lock(canvas, figure, path, widths, strands=0, dye=(0.2, 0.8))
 
 
 def draw_ahoge(canvas: Canvas, figure: Figure) -> None:
