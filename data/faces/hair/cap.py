@@ -154,11 +154,16 @@ def strands(
 
 # Where tied hair leaves the cap: inwards from its side, height, on both sides or one.
 _TIES = {
-    "twin_tails": (0.035, 0.215, True),
-    "buns": (0.130, 0.205, True),
+    "twin_tails": (0.085, 0.215, True),
+    "buns": (0.100, 0.190, True),
     "ponytail": (0.150, 0.130, False),
     "side_tail": (0.030, 0.415, False),
 }
+
+
+# Where tight strands begin below and above a tie: share of the hair's half width, height.
+_FROM_BELOW = ((0.72, 0.46), (0.92, 0.40))
+_FROM_ABOVE = ((0.42, 0.24), (0.74, 0.27))
 
 
 def pulled(figure: Figure) -> list[Path]:
@@ -166,14 +171,18 @@ def pulled(figure: Figure) -> list[Path]:
     if figure.face.hair_style not in _TIES:
         return []
     inwards, y, is_paired = _TIES[figure.face.hair_style]
-    half, top = figure.body.hair_half, figure.body.crown_y + 0.045
+    half, tie = figure.body.hair_half, (figure.body.hair_half - inwards, y)
+    places = [(x * half, height) for x, height in (_FROM_ABOVE if y > 0.3 else _FROM_BELOW)]
     lines = []
     for side in (-1, 1) if is_paired else (1 if figure.face.hair_seed % 2 else -1,):
-        tie = (side * (half - inwards), y)
-        for start in ((0.72 * half, 0.46), (0.92 * half, 0.40), (side * parting(figure), top)):
-            bend = (
-                side * (start[0] + half - inwards) / 2 * 1.06,
-                start[1] + 0.55 * (y - start[1]) - 0.015,
-            )
-            lines.append(bezier(tie, bend, (side * start[0], start[1]), samples=9))
+        crown = side * parting(figure), figure.body.crown_y + 0.045
+        lines += [_tight(tie, start) * (side, 1) for start in (*places, crown)]
     return lines
+
+
+def _tight(tie: tuple[float, float], start: tuple[float, float]) -> Path:
+    """Bow a strand from a tie over the roundness of the skull to where it begins."""
+    (x, y), (start_x, start_y) = tie, start
+    along = 0.22 if start_y < y else 0.55
+    bend = start_x + (0.5 + along) * (x - start_x), start_y + along * (y - start_y) - 0.015
+    return bezier(tie, bend, start, samples=9)

@@ -12,14 +12,14 @@ from data.faces.curves import Path, bezier, moved
 from data.faces.figure import Figure
 from data.faces.hair.cap import dome, flow, parting, pulled, strands, tufts
 from data.faces.hair.fringe import Clump, below, clumps, crossing
-from data.faces.hair.lock import draw_lock, fill_hair, lock_widths
+from data.faces.hair.lock import draw_lock, dyed, fill_hair, lock_widths
 from data.faces.hair.shine import draw_ring
 
 __all__ = [
     "dome", "draw_ahoge", "draw_cap", "draw_fringe_shadow", "draw_side_locks", "parting",
 ]  # fmt: skip
 
-
+_DYE = (0.0, 0.7)  # share of the colour of dyed tips on the crown and at the tips of the fringe
 _HIGH = ("parted", "swept", "back")  # fringes with a gap up to the ring of light
 _PARTED = ("parted", "swept")  # fringes that show the parting down to the forehead
 
@@ -32,8 +32,8 @@ def fringe_edge(row: list[Clump]) -> Path:
 def draw_fringe_shadow(canvas: Canvas, figure: Figure) -> None:
     """Draw the shadow of the fringe on the forehead."""
     half = figure.body.hair_half
-    below = moved(fringe_edge(clumps(figure)), -0.010 * figure.face.light_side, 0.026)
-    forehead = np.concatenate([below, [(half, 0.2), (-half, 0.2)]])
+    lower = moved(fringe_edge(clumps(figure)), -0.010 * figure.face.light_side, 0.026)
+    forehead = np.concatenate([lower, [(half, 0.2), (-half, 0.2)]])
     canvas.fill(forehead, figure.paint.skin.shade)
 
 
@@ -42,11 +42,11 @@ def draw_cap(canvas: Canvas, figure: Figure) -> None:
     row, top, line = clumps(figure), dome(figure), figure.paint.hair.line
     behind = [clump.edge() for clump in below(row)]
     if behind:
-        canvas.fills(behind, figure.paint.hair.shade)
+        canvas.fills(behind, dyed(figure, "shade", 0.3))
         canvas.strokes(np.stack(behind), 0.0045, line, 0.6, 0.6)
     edge = fringe_edge(row)
     shape = np.concatenate([top, edge[::-1]])
-    fill_hair(canvas, figure, shape, ("base",), (0.0, 0.7))
+    fill_hair(canvas, figure, shape, ("base",), _DYE)
     canvas.fill(_dark_side(figure, row, top), figure.paint.hair.shade)
     _shade_clumps(canvas, figure, row)
     with canvas.inside(shape) if figure.face.fringe in _HIGH else nullcontext():
@@ -76,13 +76,15 @@ def _shade_clumps(canvas: Canvas, figure: Figure, row: list[Clump]) -> None:
     sides = -figure.face.light_side * roots[:, 0] / figure.body.hair_half
     paths = strands(figure, roots, 0 * sides, np.clip(0.34 + 0.24 * sides, 0.15, 0.6))
     step = 2 if figure.face.fringe == "back" else 1
-    canvas.fills(
-        [
-            _shaded_side(clump, is_right, up, float(side))
-            for clump, up, side in zip(row[::step], paths[::step], sides[::step], strict=True)
-        ],
-        figure.paint.hair.shade,
-    )
+    shadows = [
+        _shaded_side(clump, is_right, up, float(side))
+        for clump, up, side in zip(row[::step], paths[::step], sides[::step], strict=True)
+    ]
+    if figure.face.hair_tips:
+        for shadow in shadows:
+            fill_hair(canvas, figure, shadow, ("shade",), _DYE)
+    else:
+        canvas.fills(shadows, figure.paint.hair.shade)
 
 
 def _shaded_side(clump: Clump, is_right: bool, up: Path, side: float) -> Path:
@@ -140,7 +142,7 @@ def _draw_crossing(canvas: Canvas, figure: Figure) -> None:
     above = flow(figure, np.array([root, root]), np.array([0.45, 0.12]))
     path = bezier(above[0], above[1], moved(root, 0.0, 0.07), tip, samples=14)
     widths = lock_widths(14, 0.048, 0.0, 0.45, 0.9, 1.0, 0.62, 0.0)
-    draw_lock(canvas, figure, path, widths, strands=0, dye=(0.2, 0.8))
+    draw_lock(canvas, figure, path, widths, strands=0, dye=_DYE)
 
 
 def draw_ahoge(canvas: Canvas, figure: Figure) -> None:
