@@ -148,9 +148,11 @@ _SCENERY = {"sky": _sky, "trees": _leaves}
 
 def _lit(tones: Tones, light: Light, hardness: float, name: str) -> Tones:
     """Light a material: the lit tones take the light's colour, the shaded ones what is around."""
-    share = 0.55 if name in _LIVING else 1.0
+    share = 0.5 if name in _LIVING else 1.0
     key, ambient = (_weakened(factors, share) for factors in (light.key, light.ambient))
-    shade = _times(mix(tones.shade, tones.base, 0.35 * (1 - hardness)), ambient)
+    softness = 0.5 - 0.6 * hardness
+    towards = tones.base if softness > 0 else tones.deep
+    shade = _times(mix(tones.shade, towards, abs(softness)), ambient)
     deep = _times(tones.deep, ambient)
     bright = _mapped(tones, lambda _, tone: _times(tone, key))
     return replace(bright, shade=shade, deep=deep)

@@ -39,14 +39,15 @@ SHOWING = {
 }
 
 
-def pixels(face, size=64):
+def pixels(face, size=64, medium="colour"):
     """The picture as integers."""
-    return np.asarray(draw(face, size)).astype(int)
+    return np.asarray(draw(face, size, medium)).astype(int)
 
 
-def changed(face, other, size=256, threshold=8):
+def changed(face, other, size=256, threshold=8, medium="colour"):
     """Mask [H, W] of what differs visibly between two descriptions."""
-    return (np.abs(pixels(face, size) - pixels(other, size)) > threshold).any(2)
+    difference = np.abs(pixels(face, size, medium) - pixels(other, size, medium))
+    return (difference.reshape(size, size, -1) > threshold).any(2)
 
 
 def mask_of(face, field, size=64, threshold=12):
@@ -69,4 +70,4 @@ def values_of(field):
     ordered = sorted(seen)
     if isinstance(ordered[0], str | bool):
         return ordered
-    return [ordered[0], ordered[len(ordered) // 2], ordered[-1]]
+    return list(dict.fromkeys([ordered[0], ordered[len(ordered) // 2], ordered[-1]]))
