@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -32,15 +32,16 @@ class Canvas:
         # Polygons cover their border: lines are a pixel too wide, which must not depend on the size.
         self._excess = 1 / self.side - 1 / 768
         self.pose = Pose()
-        self._origin = np.array([0.5 * self.side + 0.5, 0.5])  # halves, since floor then rounds
-        self._corner = np.array([0, 0])  # of `image` on the whole picture, in pixels
+        # From picture units to pixels of `image`; half a pixel more, since floor then rounds.
+        self._offset = np.array([0.5 * self.side + 0.5, 0.5])
         self._set_image(Image.new("RGB", (self.side, self.side), colour))
 
     def _set_image(self, image: Image.Image) -> None:
         self.image, self._pen = image, ImageDraw.Draw(image)
 
     def _pixels(self, placed: Path) -> list[int]:
-        pixels = placed * self.side + (self._origin - self._corner)
+        pixels = placed * self.side
+        pixels += self._offset
         return np.floor(pixels, out=pixels).astype(np.int32).ravel().tolist()
 
     def _box(self, pixels: Sequence[int]) -> Box:
@@ -100,7 +101,8 @@ class Canvas:
         """Ink several lines [m, n, 2] alike: faster than one by one."""
         count, samples, _ = paths.shape
         placed = self.pose.place(paths.reshape(-1, 2)).reshape(paths.shape)
-        outlines = ribbon(placed, self.ink * width * taper(samples, start, end))
+        widths = self.ink * width * taper(samples, start, end) - self._excess
+        outlines = ribbon(placed, np.maximum(widths, 0))
         pixels = self._pixels(outlines.reshape(-1, 2))
         for first in range(0, len(pixels), len(pixels) // count):
             self._pen.polygon(pixels[first : first + len(pixels) // count], fill=colour)
@@ -132,8 +134,9 @@ class Canvas:
         rim = np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], axis=1)
         xs, ys = (p := self._pixels(self.pose.place(rim)))[0::2], p[1::2]
         box = min(xs), min(ys), max(xs) + 1, max(ys) + 1
-        spot = _spot().point([round(v * opacity) for v in range(256)])
-        mask = spot.resize((box[2] - box[0], box[3] - box[1]), Image.Resampling.BILINEAR)
+        mask = _spot(round(255 * opacity)).resize(
+            (box[2] - box[0], box[3] - box[1]), Image.Resampling.BILINEAR
+        )
         self.image.paste(colour, box, mask)
 
     def soft(self, path: Path, colour: RGB, opacity: float, blur: float) -> None:
@@ -157,16 +160,16 @@ class Canvas:
     @contextmanager
     def inside(self, path: Path) -> Iterator[None]:
         """Keep everything drawn in the block inside a closed path."""
-        below, corner = self.image, self._corner
+        below, offset = self.image, self._offset
         pixels = self._pixels(self.pose.place(path))
         box = self._box(pixels)
         if box[0] == box[2] or box[1] == box[3]:  # out of sight
             box = 0, 0, 1, 1
         self._set_image(below.crop(box))
-        self._corner = corner + box[:2]
+        self._offset = offset - box[:2]
         yield
         below.paste(self.image, box, _mask(pixels, box, "1", 1))
-        self._corner = corner
+        self._offset = offset
         self._set_image(below)
 
     def backdrop(self, picture: Image.Image) -> None:
@@ -196,8 +199,9 @@ def vertical_gradient(colours: Sequence[RGB], width: int, height: int) -> Image.
     return tall.resize((width, height), Image.Resampling.NEAREST)
 
 
-@cache
-def _spot() -> Image.Image:
+@lru_cache(maxsize=256)
+def _spot(brightest: int) -> Image.Image:
     axis = (np.arange(32) + 0.5) / 16 - 1
     radius = np.hypot(axis[:, None], axis[None])
-    return Image.fromarray(np.round(255 * np.clip(1 - radius, 0, 1) ** 0.8).astype(np.uint8))
+    falling = np.clip(1 - radius, 0, 1) ** 0.8
+    return Image.fromarray(np.round(brightest * falling).astype(np.uint8))
