@@ -29,7 +29,7 @@ class Canvas:
         self.factor = max(3, -(-_MIN_SIDE // size))
         self.side = size * self.factor
         self.ink = ink  # all lines are this many times their width
-        # Polygons cover their border: lines are a pixel too wide, which must not depend on the size.
+        # Polygons cover their border: lines are a pixel too wide, at every size the same one.
         self._excess = 1 / self.side - 1 / 768
         self.pose = Pose()
         # From picture units to pixels of `image`; half a pixel more, since floor then rounds.

@@ -46,8 +46,11 @@ def rgb(lightness: float, chroma: float, hue: float) -> RGB:
 
 def mix(first: RGB, second: RGB, share: float) -> RGB:
     """Blend two colours; `share` in [0, 1] is how much of the second."""
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
-    return red, green, blue
+    return (
+        round(first[0] + (second[0] - first[0]) * share),
+        round(first[1] + (second[1] - first[1]) * share),
+        round(first[2] + (second[2] - first[2]) * share),
+    )
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,8 @@ class _Draw:
         return round(float(self._generator.uniform(low, high)), 4)
 
     def around(self, middle: float, deviation: float, limit: float) -> float:
-        offset = float(np.clip(self._generator.normal(0, deviation), -limit, limit))
-        return round(middle + offset, 4)
+        offset = float(self._generator.normal(0, deviation))
+        return round(middle + min(max(offset, -limit), limit), 4)
 
     def chance(self, probability: float) -> bool:
         return bool(self._generator.random() < probability)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 from data.faces.colour import RGB, Tones, material, mix, rgb, skin
 from data.faces.description import FaceDescription
@@ -42,7 +41,7 @@ def colour_paint(face: FaceDescription) -> Paint:
     flesh = skin(face.skin_tone, face.skin_warmth)
     tones = {
         "hair": hair_tones,
-        "tips": _blend(hair_tones, faded, face.hair_tips),
+        "tips": _blend(hair_tones, faded, face.hair_tips) if face.hair_tips else hair_tones,
         "skin": flesh,
         "eye": _iris(face.eye_lightness, eye.chroma, eye.hue + face.eye_hue_shift),
         "eye_white": Tones(_WHITE, _WHITE, (248, 248, 251), (208, 210, 226), (60, 50, 76), _BLACK),
@@ -98,11 +97,8 @@ def _even(colour: RGB) -> Tones:
 
 
 def _blend(first: Tones, second: Tones, share: float) -> Tones:
-    return _mapped(first, lambda name, tone: mix(tone, getattr(second, name), share))
-
-
-def _mapped(tones: Tones, change: Callable[[str, RGB], RGB]) -> Tones:
-    return Tones(**{f.name: change(f.name, getattr(tones, f.name)) for f in fields(Tones)})
+    names = [field.name for field in fields(Tones)]
+    return Tones(*[mix(getattr(first, name), getattr(second, name), share) for name in names])
 
 
 def _iris(lightness: float, chroma: float, hue: float) -> Tones:
@@ -154,8 +150,10 @@ def _lit(tones: Tones, light: Light, hardness: float, name: str) -> Tones:
     towards = tones.base if softness > 0 else tones.deep
     shade = _times(mix(tones.shade, towards, abs(softness)), ambient)
     deep = _times(tones.deep, ambient)
-    bright = _mapped(tones, lambda _, tone: _times(tone, key))
-    return replace(bright, shade=shade, deep=deep)
+    gleam, bright, base, line = (
+        _times(tone, key) for tone in (tones.gleam, tones.light, tones.base, tones.line)
+    )
+    return Tones(gleam, bright, base, shade, deep, line)
 
 
 _LIVING = {"skin", "blush", "lips", "mouth", "eye", "eye_white"}  # must not turn into a corpse's
@@ -167,5 +165,8 @@ def _weakened(factors: Factors, share: float) -> Factors:
 
 
 def _times(colour: RGB, factors: Factors) -> RGB:
-    red, green, blue = (min(round(v * f), 255) for v, f in zip(colour, factors, strict=True))
-    return red, green, blue
+    return (
+        min(round(colour[0] * factors[0]), 255),
+        min(round(colour[1] * factors[1]), 255),
+        min(round(colour[2] * factors[2]), 255),
+    )

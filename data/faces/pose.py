@@ -28,9 +28,21 @@ class Dome:
         """Give the depth [n] at the points of a path [n, 2]."""
         if not self.depth:
             return np.full(len(path), self.rim)
-        out = (path - (0.0, self.middle_y)) / (self.half_width, self.half_height)
+        out = (path - self._middle) / self._radii
         out *= out
-        return self.rim + self.depth * np.sqrt(np.maximum(1 - out[:, 0] - out[:, 1], 0))
+        height = 1 - out[:, 0] - out[:, 1]
+        np.sqrt(np.maximum(height, 0, out=height), out=height)
+        height *= self.depth
+        height += self.rim
+        return height
+
+    @cached_property
+    def _middle(self) -> NDArray[np.float64]:
+        return np.array([0.0, self.middle_y])
+
+    @cached_property
+    def _radii(self) -> NDArray[np.float64]:
+        return np.array([self.half_width, self.half_height])
 
 
 def flat(depth: float) -> Dome:
@@ -51,18 +63,26 @@ class Pose:
 
     def place(self, path: Path) -> Path:
         """Project a path [n, 2] of the upright head onto the picture."""
-        placed = np.array(path, dtype=np.float64)
+        placed = path @ self._matrix
+        placed += self._shift
         if self.turn:
-            angle = math.radians(self.turn)
-            placed[:, 0] *= math.cos(angle)
-            placed[:, 0] += self.dome.depth_at(path) * math.sin(angle)
-        return placed @ self._matrix + self._shift
+            placed += self.dome.depth_at(path)[:, None] * self._sideways
+        return placed
 
     @cached_property
-    def _matrix(self) -> NDArray[np.float64]:
+    def _tilted(self) -> NDArray[np.float64]:
         cos, sin = (f(math.radians(self.tilt)) * self.scale for f in (math.cos, math.sin))
         return np.array([[cos, sin], [-sin, cos]])
 
     @cached_property
+    def _matrix(self) -> NDArray[np.float64]:
+        return np.diag([math.cos(math.radians(self.turn)), 1.0]) @ self._tilted
+
+    @cached_property
+    def _sideways(self) -> NDArray[np.float64]:
+        """Where a point goes by the turn for each unit of its depth."""
+        return math.sin(math.radians(self.turn)) * self._tilted[0]
+
+    @cached_property
     def _shift(self) -> NDArray[np.float64]:
-        return _PIVOT - _PIVOT @ self._matrix + (self.dx, self.dy)
+        return _PIVOT - _PIVOT @ self._tilted + (self.dx, self.dy)
