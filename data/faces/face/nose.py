@@ -1,4 +1,4 @@
-"""The nose: a tick and its shadow, with a hint of the bridge on grown, turned heads."""
+"""The nose: a tick and its shadow, with a hint of the bridge on men's turned heads."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ def draw_nose(canvas: Canvas, figure: Figure) -> None:
     canvas.fill(ellipse(x - away * 0.004, y - 0.011 * size, 0.0045, 0.0055, 8), skin.gleam)
     tick = bezier(*at(to, (0.004, -0.007), (0.011, 0.0), (-0.005, 0.007)), samples=9)
     canvas.stroke(tick, 0.0062, skin.line, 0.1, 0.35)
-    if is_grown and abs(face.turn) > 7:
+    if is_grown_man(face) and abs(face.turn) > 7:
         height = y - body.eye_y
-        top = 1.1 if is_grown_man(face) else 0.75
-        ridge = at(to, (0.014, -top * height), (0.0, -0.6 * height), (0.004, -0.24 * height))
+        ridge = at(to, (0.014, -0.8 * height), (0.0, -0.6 * height), (0.004, -0.24 * height))
         canvas.stroke(bezier(*ridge, samples=9), 0.0042, skin.line, 0.0, 0.2)
