@@ -144,8 +144,9 @@ _SCENERY = {"sky": _sky, "trees": _leaves}
 
 def _lit(tones: Tones, light: Light, hardness: float, name: str) -> Tones:
     """Light a material: the lit tones take the light's colour, the shaded ones what is around."""
-    share = 0.5 if name in _LIVING else 1.0
-    key, ambient = (_weakened(factors, share) for factors in (light.key, light.ambient))
+    key, ambient = light.key, light.ambient
+    if name in _LIVING:
+        key, ambient = light.skin_key, light.skin_ambient
     softness = 0.5 - 0.6 * hardness
     towards = tones.base if softness > 0 else tones.deep
     shade = _times(mix(tones.shade, towards, abs(softness)), ambient)
@@ -156,12 +157,7 @@ def _lit(tones: Tones, light: Light, hardness: float, name: str) -> Tones:
     return Tones(gleam, bright, base, shade, deep, line)
 
 
-_LIVING = {"skin", "blush", "lips", "mouth", "eye", "eye_white"}  # must not turn into a corpse's
-
-
-def _weakened(factors: Factors, share: float) -> Factors:
-    red, green, blue = (1 + share * (factor - 1) for factor in factors)
-    return red, green, blue
+_LIVING = {"skin", "blush", "lips", "mouth", "eye", "eye_white"}
 
 
 def _times(colour: RGB, factors: Factors) -> RGB:
