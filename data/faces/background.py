@@ -11,7 +11,8 @@ from data.faces.canvas import Canvas, vertical_gradient
 from data.faces.colour import RGB, Tones, mix
 from data.faces.figure import Figure
 
-_SIDE = 64  # backgrounds are painted this large, then blurred and enlarged
+_SIDE = 256  # backgrounds are painted this large, then reduced, blurred and enlarged
+_SMALL = 64
 
 
 def draw_background(canvas: Canvas, figure: Figure) -> None:
@@ -21,20 +22,20 @@ def draw_background(canvas: Canvas, figure: Figure) -> None:
 
 
 def _flat(tones: Tones, dice: Random) -> Image.Image:
-    return Image.new("RGB", (_SIDE, _SIDE), tones.base)
+    return Image.new("RGB", (_SMALL, _SMALL), tones.base)
 
 
 def _gradient(tones: Tones, dice: Random) -> Image.Image:
     order = [tones.light, tones.base, tones.shade]
-    down = vertical_gradient(order[:: dice.choice((1, -1))], 2 * _SIDE, 2 * _SIDE)
+    down = vertical_gradient(order[:: dice.choice((1, -1))], 2 * _SMALL, 2 * _SMALL)
     turned = down.rotate(dice.choice((-35, -15, 0, 15, 35)), Image.Resampling.BILINEAR)
-    return turned.crop((_SIDE // 2, _SIDE // 2, 3 * _SIDE // 2, 3 * _SIDE // 2))
+    return turned.crop((_SMALL // 2, _SMALL // 2, 3 * _SMALL // 2, 3 * _SMALL // 2))
 
 
 def _halo(tones: Tones, dice: Random) -> Image.Image:
     picture = Image.new("RGB", (_SIDE, _SIDE), mix(tones.base, tones.shade, 0.7))
     _disc(picture, 0.5, 0.46, 0.34, tones.light)
-    return picture.filter(ImageFilter.GaussianBlur(10))
+    return _blurred(picture, 10)
 
 
 def _bokeh(tones: Tones, dice: Random) -> Image.Image:
@@ -43,7 +44,7 @@ def _bokeh(tones: Tones, dice: Random) -> Image.Image:
         x, y = 0.5 + side * dice.uniform(0.20, 0.50), dice.uniform(0.0, 0.85)
         colour = mix(tones.base, tones.light, dice.uniform(0.4, 1.0))
         _disc(picture, x, y, dice.uniform(0.04, 0.12), colour)
-    return picture.filter(ImageFilter.GaussianBlur(0.9))
+    return _blurred(picture, 0.9)
 
 
 def _sky(tones: Tones, dice: Random) -> Image.Image:
@@ -53,7 +54,7 @@ def _sky(tones: Tones, dice: Random) -> Image.Image:
         x, y = 0.5 + side * dice.uniform(0.26, 0.48), dice.uniform(0.10, 0.75)
         for dx, radius in ((-0.13, 0.045), (-0.05, 0.075), (0.05, 0.06), (0.14, 0.035)):
             _disc(picture, x + dx * side, y - radius * 0.7, radius, cloud)
-    return picture.filter(ImageFilter.GaussianBlur(1.6))
+    return _blurred(picture, 1.6)
 
 
 def _room(tones: Tones, dice: Random) -> Image.Image:
@@ -73,7 +74,7 @@ def _room(tones: Tones, dice: Random) -> Image.Image:
     for row, height in ((0.36, 0.20), (0.62, 0.22)):
         for x, colour in zip((-0.50, -0.39, -0.31), dice.sample(_books(tones), 3), strict=True):
             box(x, row + dice.uniform(0, 0.06), x + 0.07, row + height, colour)
-    return picture.filter(ImageFilter.GaussianBlur(1.8))
+    return _blurred(picture, 1.8)
 
 
 def _books(tones: Tones) -> list[RGB]:
@@ -90,16 +91,19 @@ def _trees(tones: Tones, dice: Random) -> Image.Image:
         for side in (-1, 1, -1, 1, -1, 1):
             x, y = 0.5 + side * dice.uniform(reach, 0.5), dice.uniform(-0.05, depth)
             _disc(picture, x, y, dice.uniform(0.10, 0.16), colour)
-    picture = picture.filter(ImageFilter.GaussianBlur(1.8))
     for side in (-1, 1, -1, 1, -1, 1):
         x, y = 0.5 + side * dice.uniform(0.15, 0.48), dice.uniform(0.02, 0.6)
-        _disc(picture, x, y, dice.uniform(0.018, 0.04), mix(tones.light, tones.base, 0.3))
-    return picture.filter(ImageFilter.GaussianBlur(0.9))
+        _disc(picture, x, y, dice.uniform(0.028, 0.05), mix(tones.light, tones.base, 0.3))
+    return _blurred(picture, 2.0)
 
 
 def _disc(picture: Image.Image, x: float, y: float, radius: float, colour: RGB) -> None:
     corners = [_SIDE * v for v in (x - radius, y - radius, x + radius, y + radius)]
     ImageDraw.Draw(picture).ellipse(corners, fill=colour)
+
+
+def _blurred(picture: Image.Image, radius: float) -> Image.Image:
+    return picture.reduce(_SIDE // _SMALL).filter(ImageFilter.GaussianBlur(radius))
 
 
 _KINDS: dict[str, Callable[[Tones, Random], Image.Image]] = {
