@@ -1,12 +1,14 @@
 """Thousands of pictures, none of which may be degenerate."""
 
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
 from faces_case import mask_of, pixels
 
 from data.faces import describe
+from data.faces.description import FRINGES, HEADWEAR
 
 SIDE = 64
 
@@ -56,3 +58,15 @@ def test_no_picture_of_5000_is_degenerate():
         except AssertionError as exc:
             wrong.append((index, str(exc).splitlines()[0]))
     assert not wrong, wrong
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_no_extreme_face_is_degenerate():
+    dice = Random(0)
+    names = "eye_size eye_spacing head_width jaw_width hair_volume hair_part gaze brow_tilt".split()
+    for index in range(500):
+        extremes = {name: dice.choice((-1.0, 1.0)) for name in names}
+        extremes |= {"turn": dice.choice((-20.0, 20.0)), "tilt": dice.choice((-6.0, 6.0))}
+        extremes |= {"fringe": dice.choice(list(FRINGES)), "headwear": dice.choice(list(HEADWEAR))}
+        assert_sound(replace(describe(1, index), **extremes))
