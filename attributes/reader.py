@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from attributes.network import Network, ReaderConfig, resize
+from attributes.schema import QUALITIES
 from stylegan.checkpoint import config_from, read_weights, restore, save_weights
 
 PRETRAINED = Path(__file__).parent.parent / "pretrained" / "attributes.safetensors"
@@ -137,10 +138,10 @@ def agreement(
     Args:
         found: in N pictures.
         shown: by N pictures, or by one.
-        names: of choices and numbers to compare; without, all of them.
+        names: of choices and numbers to compare; without, all but the qualities of the picture.
     """
-    compared = names or [*found.chances, *found.numbers]
-    return {name: _agreement_in(name, found, shown) for name in compared}
+    of_faces = [name for name in (*found.chances, *found.numbers) if name not in QUALITIES]
+    return {name: _agreement_in(name, found, shown) for name in names or of_faces}
 
 
 def _agreement_in(name: str, found: Attributes, shown: Attributes) -> Tensor:

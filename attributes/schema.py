@@ -23,6 +23,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "fringe": tuple(tables.FRINGES),
     "side_locks": tuple(tables.SIDE_LOCKS),
     "hair_colour": tuple(HAIR),
+    "mark": tuple(tables.MARKS),
     "eye_shape": tuple(tables.EYE_SHAPES),
     "eye_colour": tuple(EYES),
     "expression": tuple(tables.EXPRESSIONS),

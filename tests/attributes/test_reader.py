@@ -10,7 +10,7 @@ from tiny_models import digest, tiny_generator
 import runtime
 from attributes.network import Network, ReaderConfig
 from attributes.reader import Attributes, agreement, load_reader, save_reader
-from attributes.schema import CHOICES, NUMBERS
+from attributes.schema import CHOICES, NUMBERS, QUALITIES
 from stylegan.checkpoint import CheckpointError, save_generator, save_weights
 from stylegan.config import ConfigError
 
@@ -123,6 +123,8 @@ def test_agreement_of_some_attributes():
     one = seen([[1.0, 0.0, 0.0]], [4.0], [3.0])
     assert agreement(one, one).keys() == {"glasses", "turn"}
     assert agreement(one, one, ["turn"]).keys() == {"turn"}
+    picture = tiny_reader().read(noise(2, 32))
+    assert agreement(picture, picture).keys() == CHOICES.keys() | NUMBERS.keys() - set(QUALITIES)
 
 
 # --- files -------------------------------------------------------------------------------------
