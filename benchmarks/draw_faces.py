@@ -43,7 +43,8 @@ def _by_part(count: int, seed: int, size: int) -> Counter[str]:
     """Time the functions that `data.faces.draw` calls; "rest" is what is between them."""
     spent: Counter[str] = Counter()
     before = dict(vars(drawing))
-    parts = {name: part for name, part in before.items() if name.startswith(("draw_", "lit"))}
+    names = [name for name in before if name.startswith(("draw_", "paint_", "lit"))]
+    parts = {name: before[name] for name in names}
     vars(drawing).update({name: _timed(part, name, spent) for name, part in parts.items()})
     try:
         seconds = _seconds(count, seed, size)

@@ -7,18 +7,18 @@ from random import Random
 
 from PIL import Image, ImageDraw, ImageFilter
 
-from data.faces.canvas import Canvas, vertical_gradient
+from data.faces.canvas import vertical_gradient
 from data.faces.colour import RGB, Tones, mix
 from data.faces.figure import Figure
 
-_SIDE = 256  # backgrounds are painted this large, then reduced, blurred and enlarged
+_SIDE = 256  # backgrounds are painted this large, then reduced and blurred
 _SMALL = 64
 
 
-def draw_background(canvas: Canvas, figure: Figure) -> None:
-    """Paint the whole canvas."""
+def paint_background(figure: Figure) -> Image.Image:
+    """Paint the background small; a canvas that begins with it enlarges it."""
     face = figure.face
-    canvas.backdrop(_KINDS[face.background](figure.paint.background, Random(face.background_seed)))
+    return _KINDS[face.background](figure.paint.background, Random(face.background_seed))
 
 
 def _flat(tones: Tones, dice: Random) -> Image.Image:

@@ -25,7 +25,8 @@ class Canvas:
     Paths are given on the upright head that looks straight ahead; `pose` says how they are seen.
     """
 
-    def __init__(self, size: int, colour: RGB, ink: float = 1.0) -> None:
+    def __init__(self, size: int, ground: RGB | Image.Image, ink: float = 1.0) -> None:
+        """Begin with one colour everywhere, or with a small picture, enlarged smoothly."""
         self.factor = max(3, -(-_MIN_SIDE // size))
         self.side = size * self.factor
         self.ink = ink  # all lines are this many times their width
@@ -34,7 +35,11 @@ class Canvas:
         self.pose = Pose()
         # From picture units to pixels of `image`; half a pixel more, since floor then rounds.
         self._offset = np.array([0.5 * self.side + 0.5, 0.5])
-        self._set_image(Image.new("RGB", (self.side, self.side), colour))
+        if isinstance(ground, Image.Image):
+            self.ground = ground.resize((size, size), Image.Resampling.BICUBIC)
+        else:
+            self.ground = Image.new("RGB", (size, size), ground)
+        self._set_image(self.ground.resize((self.side, self.side), Image.Resampling.NEAREST))
 
     def _set_image(self, image: Image.Image) -> None:
         self.image, self._pen = image, ImageDraw.Draw(image)
@@ -171,12 +176,6 @@ class Canvas:
         below.paste(self.image, box, _mask(pixels, box, "1", 1))
         self._offset = offset
         self._set_image(below)
-
-    def backdrop(self, picture: Image.Image) -> None:
-        """Cover the whole canvas with a small picture, enlarged smoothly."""
-        side = self.side // self.factor  # what the final picture can show of it
-        large = picture.resize((side, side), Image.Resampling.BICUBIC)
-        self._set_image(large.resize(self.image.size, Image.Resampling.NEAREST))
 
     def finish(self) -> Image.Image:
         """Reduce the picture to its final size."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from data.faces.background import draw_background
+from data.faces.background import paint_background
 from data.faces.canvas import Canvas
 from data.faces.description import FaceDescription
 from data.faces.face.brows import draw_brows
@@ -26,7 +26,7 @@ from data.faces.face.nose import draw_nose
 from data.faces.figure import Figure
 from data.faces.hair.back import draw_back_hair, draw_shoulder_hair
 from data.faces.hair.front import draw_ahoge, draw_cap, draw_fringe_shadow, draw_side_locks
-from data.faces.light import has_rim, lit
+from data.faces.light import lit
 from data.faces.manga import PITCH, screened
 from data.faces.paint import Paint, colour_paint, line_paint, tone_paint
 from data.faces.wear.clothes import draw_clothes, draw_clothes_behind
@@ -59,24 +59,15 @@ def draw(
     if medium not in MEDIA:
         raise ValueError(f"medium {medium!r}: unknown. Choose one of {', '.join(MEDIA)}.")
     figure = Figure.of(description, _PAINTS[medium](description))
-    canvas = Canvas(size, (255, 255, 255), ink=0.75 + 0.5 * description.line_weight)
-    behind = _draw_all(canvas, figure)
+    canvas = Canvas(size, paint_background(figure), ink=0.75 + 0.5 * description.line_weight)
+    for draw_part in (_draw_far, _draw_head, _draw_near):
+        draw_part(canvas, figure)
     if medium == "lineart":
         return canvas.finish().convert("L")
     if medium == "screentone":
         return screened(canvas.image.convert("L"), pitch).reduce(canvas.factor)
-    picture = lit(canvas.finish(), behind, figure)
+    picture = lit(canvas.finish(), canvas.ground, figure)
     return picture if medium == "colour" else picture.convert("L")
-
-
-def _draw_all(canvas: Canvas, figure: Figure) -> Image.Image | None:
-    """Draw everything; give the background alone where the light needs it."""
-    draw_background(canvas, figure)
-    behind = canvas.finish() if has_rim(figure) else None
-    _draw_far(canvas, figure)
-    _draw_head(canvas, figure)
-    _draw_near(canvas, figure)
-    return behind
 
 
 def _draw_far(canvas: Canvas, figure: Figure) -> None:

@@ -13,25 +13,20 @@ from data.faces.palette import LIGHTS
 _RIM = 0.013  # width of the rim in picture widths
 
 
-def has_rim(figure: Figure) -> bool:
-    """Say whether the light draws a rim, for which `lit` wants the background."""
-    return LIGHTS[figure.face.light].rim is not None
-
-
-def lit(picture: Image.Image, behind: Image.Image | None, figure: Figure) -> Image.Image:
-    """Light a finished picture; `behind` is its background alone, where the light draws a rim."""
+def lit(picture: Image.Image, ground: Image.Image, figure: Figure) -> Image.Image:
+    """Light a finished picture; `ground` is its background alone."""
     face = figure.face
     colour = LIGHTS[face.light].rim
-    if colour and behind:
-        mask = _rim(picture, behind, face.light_side, face.light_hardness)
+    if colour:
+        mask = _rim(picture, ground, face.light_side, face.light_hardness)
         picture.paste(colour, (0, 0), mask)
     return ImageChops.multiply(picture, _fall_off(face.light, face.light_side, picture.width))
 
 
-def _rim(picture: Image.Image, behind: Image.Image, side: int, hardness: float) -> Image.Image:
+def _rim(picture: Image.Image, ground: Image.Image, side: int, hardness: float) -> Image.Image:
     """Mask what of the figure has nothing before it on the way to the light."""
     size = picture.size
-    red, green, blue = ImageChops.difference(picture, behind).split()
+    red, green, blue = ImageChops.difference(picture, ground).split()
     differs = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     cover = differs.point([0] + [255] * 255)
     way = side * _RIM * size[0], -0.45 * _RIM * size[0]

@@ -203,10 +203,10 @@ def test_glow_fades_from_its_middle():
     assert picture[101, 128] == 0 and picture[105, 128] > 0
 
 
-def test_backdrop_covers_everything_smoothly():
-    canvas = Canvas(128, (0, 0, 0))
-    canvas.backdrop(vertical_gradient([(0, 0, 0), (255, 128, 0)], 16, 16))
+def test_canvas_begins_with_a_picture_enlarged_smoothly():
+    canvas = Canvas(128, vertical_gradient([(0, 0, 0), (255, 128, 0)], 16, 16))
     picture = np.asarray(canvas.finish()).astype(int)
+    assert (picture == np.asarray(canvas.ground)).all()
     assert np.ptp(picture, axis=1).max() == 0
     assert np.all(np.diff(picture[8:-8, 0, 0]) >= 1)
 
