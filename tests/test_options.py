@@ -15,7 +15,7 @@ SHARED = ["--debug", "--version"]  # runtime.Verb adds them to every command
 OPTIONS: dict[str, dict[str, list[str]]] = {
     "make_dataset": {
         "": [],
-        "faces": ["--count", "--size", "--seed", "--out", "--workers"],
+        "faces": ["--count", "--size", "--seed", "--out", "--workers", "--medium"],
         "pack": ["--source", "--out", "--size", "--skip-bad"],
         "check": ["dataset"],
     },
