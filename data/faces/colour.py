@@ -97,11 +97,12 @@ def skin(tone: float, warmth: float) -> Tones:
         a + (b - a) * share for a, b in zip(_SKIN[index], _SKIN[index + 1], strict=True)
     )
     hue += 9 * warmth
+    blood = 0.3 + 0.7 * (lightness - 0.51) / 0.445  # how much redder the shade of pale skin is
     return Tones(
         gleam=rgb(min(lightness + 0.05, 0.99), chroma * 0.5, hue),
         light=rgb(min(lightness + 0.02, 0.98), chroma * 0.8, hue),
         base=rgb(lightness, chroma, hue),
-        shade=rgb(lightness - 0.085, chroma + 0.035, hue - 14),
-        deep=rgb(lightness - 0.16, chroma + 0.05, hue - 18),
+        shade=rgb(lightness - 0.085, chroma + 0.035 * blood, hue - 14),
+        deep=rgb(lightness - 0.16, chroma + 0.05 * blood, hue - 18),
         line=rgb(0.16 + 0.30 * lightness, 0.075, hue - 25),
     )

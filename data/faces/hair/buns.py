@@ -21,7 +21,7 @@ _WINDINGS = tuple(
 def draw_buns(canvas: Canvas, figure: Figure) -> None:
     """Draw two buns on top of the head, or one behind it."""
     if _is_single(figure):
-        _draw_bun(canvas, figure, np.array([0.0, 0.115]), 0.105, 1)
+        _draw_bun(canvas, figure, np.array([0.0, 0.135]), 0.105, 1)
         return
     for side in (-1, 1):
         place = np.array([side * (figure.body.hair_half - 0.10), 0.150])
