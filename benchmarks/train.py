@@ -3,7 +3,7 @@
     python -m benchmarks.train --json runs/train.json
     torchrun --standalone --nproc-per-node 2 -m benchmarks.train --setting L
 
-One row per setting (those of the presets `t-64`, `t-128` and `t-256-small`, and two of 256 pixels):
+One row per setting (L, H and 256-small are the presets `t-64`, `t-128` and `t-256-small`):
 seconds per thousand pictures of a full step, R1 every 16 included, and its split: `data` (waiting
 for pictures, drawing latents, copies to the device), `D`, `R1`, `G`, `Adam`, `EMA`, `reduce`
 (between processes), `rest`. Then milliseconds of the generator forward and backward to its
@@ -66,6 +66,7 @@ SETTINGS = {
     "L": Setting(64, 2048, 128, 8, SMALL | {"num_layers": 8}),
     "H": Setting(128, 2048, 128, 8, SMALL | {"num_layers": 9}),
     "256": Setting(256, 4096, 128, 4, SMALL | {"num_layers": 10}),
+    "256-small": Setting(256, 2048, 128, 8, SMALL | {"num_layers": 9, "first_stopband": 6.7}),
     "256/8192/128": Setting(256, 8192, 128, 32, {}),
     "256/32768/512": Setting(256, 32768, 512, 32, {}),
 }

@@ -52,10 +52,11 @@ _SMALL: Options = {
 PRESETS: dict[str, Options] = {
     "t": _FULL,
     "r": _FULL,
-    # for two CPU cores; the default model was trained with t-64
+    # for two CPU cores
     "t-64": _SMALL,
     "t-128": _SMALL | {"num_layers": 9, "gamma": 8.0},
-    "t-256-small": _SMALL | {"num_layers": 10, "cbase": 4096, "batch": 4, "gamma": 32.0},
+    # this stopband lets the sixth layer be sampled at 128 pixels instead of 256
+    "t-256-small": _SMALL | {"num_layers": 9, "first_stopband": 6.7, "gamma": 32.0},
 }
 """Translation (t) and rotation (r) equivariant networks of StyleGAN3, and small ones."""
 

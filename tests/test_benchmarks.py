@@ -67,9 +67,10 @@ def test_seconds_are_those_of_a_whole_interval(interval):
 def test_settings_are_those_of_the_presets():
     from stylegan.presets import PRESETS
 
-    for name, preset in (("L", "t-64"), ("H", "t-128"), ("256", "t-256-small")):
+    for name, preset in (("L", "t-64"), ("H", "t-128"), ("256-small", "t-256-small")):
         setting, options = SETTINGS[name], PRESETS[preset]
         assert setting.batch == options["batch"] and setting.channel_base == options["cbase"]
         assert setting.channel_max == options["cmax"]
         assert setting.options["num_layers"] == options["num_layers"]
         assert setting.options["margin_size"] == options["margin"]
+        assert setting.options["first_stopband"] == options["first_stopband"]
