@@ -41,11 +41,12 @@ def main(image: Path, samples: int, outdir: Path | None, **options: Any) -> None
         started = time.monotonic()
         inverter, facts = prepare(image, **options)
         prepared = time.monotonic()
-        found = solve(inverter, samples)
+        found, evaluations = solve(inverter, samples)
         solved = time.monotonic()
         facts |= write_pictures(folder, inverter, found)
         seconds = {"prepare": prepared - started, "solve": solved - prepared}
         seconds["write"] = time.monotonic() - solved
+        facts["generator_evaluations"] = evaluations / samples
         facts["versions"] = runtime.versions()
         facts["seconds"] = {stage: round(value, 2) for stage, value in seconds.items()}
         (folder / "result.json").write_text(json.dumps(facts, indent=1) + "\n")
@@ -120,14 +121,20 @@ def choose_start(encoder: Path | None, generator: Path, y: Tensor, device: str) 
     return lambda noise: network.sample(y, noise)
 
 
-def solve(inverter: Inverter, samples: int) -> list[Candidates]:
-    """Solve for all candidates with a progress bar on a terminal."""
+def solve(inverter: Inverter, samples: int) -> tuple[list[Candidates], int]:
+    """Solve for all candidates with a progress bar; count the pictures the generator made."""
     from tqdm import tqdm
 
-    chunk, num_steps = inverter.config.chunk, inverter.config.num_steps + 1
+    from inversion.counting import counted
+
+    chunk, num_steps = inverter.config.chunk, inverter.config.num_steps
     total = -(-samples // chunk) * num_steps
-    with tqdm(total=total, unit="step", disable=None, leave=False) as bar:
-        return list(inverter.candidates(samples, on_step=bar.update))
+    with (
+        counted(inverter.G) as evaluations,
+        tqdm(total=total, unit="step", disable=None, leave=False) as bar,
+    ):
+        found = list(inverter.candidates(samples, on_step=bar.update))
+    return found, evaluations.pictures
 
 
 def write_pictures(folder: Path, inverter: Inverter, found: list[Candidates]) -> dict[str, Any]:

@@ -11,8 +11,10 @@ class InversionConfig:
         ValueError: a value is out of range.
     """
 
-    num_steps: int = 300  # optimiser steps per candidate
-    lr: float = 1.0  # peak step size of Adam in preconditioned coordinates
+    num_steps: int = 80  # most steps per candidate, each one evaluation of the generator
+    tolerance: float = (
+        0.5  # nats of log posterior; a candidate that promises less to gain has ended
+    )
     tau: float = 0.06  # standard deviation of the picture's own error, per pixel and colour
     sigma: float = 0.03  # standard deviation of the measurement, 0.03 = 4 grey levels
     delta_std: float = 0.5  # prior standard deviation of each layer's own share of the latent
@@ -21,7 +23,7 @@ class InversionConfig:
     precision: str = "fp32"  # of the steps; the picture itself is always float32
 
     def __post_init__(self) -> None:
-        for name in ("num_steps", "lr", "delta_std", "output_side", "chunk"):
+        for name in ("num_steps", "delta_std", "output_side", "chunk"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be positive.")
 

@@ -79,8 +79,7 @@ class Inverter:
     def _preconditioner(self) -> Preconditioner:
         return Preconditioner.fit(
             lambda x: self._noise.whiten(self._measure(x)),
-            1 + self.prior.num_ws,
-            self.prior.dim,
+            self.prior.dim * (1 + self.prior.num_ws),
             derive_generator(0, "preconditioner"),
         )
 
@@ -113,7 +112,10 @@ class Inverter:
         P, config = self._preconditioner, self.config
         t = P.to_t(x)
         for state in minimize(
-            lambda t: problem(P.to_x(t)), t, num_steps=config.num_steps, lr=config.lr
+            lambda t: problem(P.to_x(t)),
+            t,
+            num_steps=config.num_steps,
+            tolerance=config.tolerance,
         ):
             t = state.best_x
             on_step()

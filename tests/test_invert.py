@@ -15,6 +15,7 @@ from skimage.color import deltaE_cie76, deltaE_ciede2000, rgb2lab
 
 from inversion.operators import GreySmall
 from inversion.pipeline import rebuild
+from inversion.precondition import NUM_PROBES
 from stylegan import load_generator
 from tests.inversion.tiny import SIDE, as_file, as_measurement, measured, picture_of
 from tests.invert_case import CHUNK, Case, Run, quick_config, run, save_grey, sha256
@@ -86,6 +87,8 @@ def test_result_names_inputs_versions_and_times(case: Case, five: Run) -> None:
     assert (result["seed"], result["notes"]) == (0, [NO_ENCODER])
     assert (result["solver"]["chunk"], result["solver"]["tau"]) == (CHUNK, 0.06)
     assert (result["output_size"], result["input_size"]) == ([SIDE, SIDE], [16, 16])
+    solved = 3 * CHUNK * (4 + 1)  # three chunks, of 4 steps and the picture itself
+    assert result["generator_evaluations"] == pytest.approx((NUM_PROBES + solved) / 5)
     assert result["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert {"irodori", "python", "torchvision", "numpy", "pillow", "safetensors"} <= result[
         "versions"
@@ -122,10 +125,11 @@ def test_residual_before_and_correction_are_of_the_generators_own_picture(
             assert found == pytest.approx(np.sqrt((error**2).mean()), rel=1e-3), name
 
 
-def test_ranking_is_by_posterior_and_the_grid_follows_it(case: Case, five: Run) -> None:
+def test_ranking_is_by_residual_before_and_the_grid_follows_it(case: Case, five: Run) -> None:
     rows, order = five.result["candidates"], five.result["ranking"]
-    scores = [rows[k]["log_lik"] + rows[k]["log_prior"] for k in order]
-    assert sorted(order) == list(range(5)) and scores == sorted(scores, reverse=True)
+    residuals = [rows[k]["residual_before_rms_255"] for k in order]
+    assert all(row["feasible"] for row in rows)
+    assert sorted(order) == list(range(5)) and residuals == sorted(residuals)
     assert order != list(range(5)), "a poor example: any order would pass"
     grid = five.png("grid.png")
     assert grid.shape == (2 * 264 - 8, 5 * 264 - 8, 3)

@@ -59,7 +59,7 @@ def latent_of(done: Run, case: Case) -> torch.Tensor:
 def test_candidates_start_at_the_encoders_guess(
     case: Case, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick_config(monkeypatch, num_steps=1, delta_std=1e-9, lr=1e-6)
+    quick_config(monkeypatch, num_steps=1, delta_std=1e-9)
     guided = case.run("--samples", 3, "--encoder", encoder)
     alone = case.run("--samples", 3)
     assert (guided.code, guided.stderr) == (0, "")

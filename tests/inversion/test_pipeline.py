@@ -27,7 +27,7 @@ from tests.inversion.tiny import (
 )
 
 G = tiny_generator()
-CONFIG = InversionConfig(num_steps=4, chunk=2, tau=0.06, sigma=0.03, delta_std=0.3, lr=0.1)
+CONFIG = InversionConfig(num_steps=4, chunk=2, tau=0.06, sigma=0.03, delta_std=0.3)
 
 
 def inverter(levels: np.ndarray, side: int = SIDE, **changes: object) -> Inverter:
@@ -100,13 +100,13 @@ def test_candidates_differ_and_depend_on_the_seed(
 def test_every_step_is_reported(problem: Inverter) -> None:
     steps = []
     list(problem.candidates(3, on_step=lambda: steps.append(1)))
-    assert len(steps) == 2 * (CONFIG.num_steps + 1)
+    assert len(steps) == 2 * CONFIG.num_steps
 
 
 def test_candidates_start_where_they_are_told(levels: np.ndarray) -> None:
-    """One step of no length and layers that may not differ: ws is the start itself."""
+    """One evaluation, of the start, and layers that may not differ: ws is the start itself."""
     starts = torch.randn(2, 16, generator=torch.Generator().manual_seed(9))
-    config = replace(CONFIG, num_steps=1, lr=1e-9, delta_std=1e-9)
+    config = replace(CONFIG, num_steps=1, delta_std=1e-9)
     made = inverter(levels, start=lambda noise: starts, config=config)
     [found] = made.candidates(2)
     for w in found.ws.unbind(1):
@@ -114,7 +114,7 @@ def test_candidates_start_where_they_are_told(levels: np.ndarray) -> None:
 
 
 def test_layers_differ_by_the_width_of_their_prior(levels: np.ndarray) -> None:
-    config = replace(CONFIG, num_steps=1, lr=1e-9, delta_std=0.25, chunk=40)
+    config = replace(CONFIG, num_steps=1, delta_std=0.25, chunk=40)
     starts = torch.zeros(40, 16)
     made = inverter(levels, start=lambda noise: starts, config=config)
     [found] = made.candidates(8)
@@ -226,7 +226,7 @@ def test_log_likelihood_is_that_of_the_dense_gaussian() -> None:
 def test_log_prior_is_that_of_all_of_the_latent(levels: np.ndarray) -> None:
     """At the start: v is what the start was told, the layers' shares are read from ws."""
     told = []
-    config = replace(CONFIG, num_steps=1, lr=1e-9)
+    config = replace(CONFIG, num_steps=1)
     made = inverter(levels, start=lambda noise: told.append(noise) or noise, config=config)
     [found] = made.candidates(2)
     layers = torch.stack([made.prior.from_w(w) for w in found.ws.unbind(1)], dim=1)
@@ -237,7 +237,7 @@ def test_log_prior_is_that_of_all_of_the_latent(levels: np.ndarray) -> None:
 
 def test_steps_come_nearer_to_the_input_than_the_prior() -> None:
     levels = as_file(measured(picture_of(G, seed=1), 12))
-    start = list(inverter(levels, config=replace(CONFIG, num_steps=1, lr=1e-9)).candidates(2))
+    start = list(inverter(levels, config=replace(CONFIG, num_steps=1)).candidates(2))
     solved = list(inverter(levels, config=replace(CONFIG, num_steps=30)).candidates(2))
     before, after = (joined(f, "residual_before_rms_255") for f in (start, solved))
     assert (after < 0.7 * before).all()

@@ -18,7 +18,7 @@ from inversion.operators import GreySmall
 from inversion.optimize import minimize
 from inversion.pipeline import Inverter
 
-DIM, MEASUREMENTS, SAMPLES = 6, 8, 2000
+DIM, MEASUREMENTS, SAMPLES = 6, 8, 4000
 
 
 class LinearGaussian:
@@ -49,7 +49,7 @@ class LinearGaussian:
             whiten=lambda r: torch.linalg.solve_triangular(root, r.T, upper=False).T,
             residual=torch.sub,
         )
-        *_, state = minimize(randomised, start, num_steps=600, lr=0.2)
+        *_, state = minimize(randomised, start, num_steps=60)
         exact = (anchor + noisy @ np.linalg.inv(self.sigma) @ self.M) @ self.cov
         return state.best_x.numpy(), exact
 
@@ -101,7 +101,9 @@ def test_the_judge_of_samplers_rejects_wrong_ones(linear: LinearGaussian) -> Non
 # ---- through the whole of the Inverter, down to ws ----
 
 LAYERS, WIDTH = 2, 3
-CONFIG = InversionConfig(num_steps=400, lr=0.2, chunk=SAMPLES, tau=0.06, sigma=0.03, delta_std=0.5)
+CONFIG = InversionConfig(
+    num_steps=60, tolerance=1e-6, chunk=SAMPLES, tau=0.06, sigma=0.03, delta_std=0.5
+)
 
 
 class LinearPrior:
