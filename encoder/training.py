@@ -1,85 +1,156 @@
-"""Train an encoder on pairs (y, v) that a frozen generator makes without end."""
+"""Train an encoder on examples that a frozen generator makes without end."""
 
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from encoder.model import Encoder
+from encoder.examples import Batch
+from encoder.losses import ImageLoss, flow_losses
+from encoder.model import Encoder, Guess
+from engine.ranks import ALONE, Ranks
 from stylegan.checkpoint import CheckpointError
 from stylegan.config import ConfigError
 
-Pairs = Callable[[int], tuple[Tensor, Tensor]]  # step -> y [N, 1, h, w], v [N, latent_dim]
+MEASURED = ("residual_sqrt_cov",)  # of the encoder, not learned, and by the first process alone
 
 
 @dataclass(frozen=True)
 class EncoderTrainingConfig:
-    """The recipe of one run.
+    """The recipe of one run. A step is a batch, of all processes together.
 
     Raises:
         ConfigError: a value is out of range.
     """
 
     total_steps: int  # of the whole run
+    batch: int = 16  # examples per step
+    passes: int = 1  # corrections of a guess that are trained: none, 1, ... in turn, step by step
     lr: float = 1e-3  # peak learning rate of AdamW
     warmup: int = 500  # steps in which it rises; then it falls as a half cosine to 0
     weight_decay: float = 0.01
+    max_norm: float = 5.0  # of the gradient
     precision: str = "fp32"  # or 'bf16' for the convolutions
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.total_steps < 1:
             raise ConfigError(f"total_steps is {self.total_steps}; it must be at least 1.")
+        if self.passes < 0:
+            raise ConfigError(f"passes is {self.passes}; it must be at least 0.")
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step."""
         rise = min((step + 1) / max(self.warmup, 1), 1)
         return self.lr * rise * (1 + math.cos(math.pi * step / self.total_steps)) / 2
 
+    def indices(self, step: int, ranks: Ranks) -> range:
+        """Return the examples that a process learns from in a step.
 
-@dataclass(frozen=True)
-class HeldOut:
-    """Errors on held-out pairs; R^2 is 1 for exact, 0 for always answering the mean."""
+        Raises:
+            ConfigError: the batch does not go into equal parts.
+        """
+        part, rest = divmod(self.batch, ranks.size)
+        if rest or not part:
+            what = f"batch of {self.batch}: it does not go into {ranks.size} equal parts"
+            raise ConfigError(f"{what}, one for each process. Change --batch.")
+        first = step * self.batch + ranks.rank * part
+        return range(first, first + part)
 
-    mse_w: float
-    r2_w: float
-    mse_v: float
-    r2_v: float
+
+class Losses(NamedTuple):
+    """Means over a batch, each a number on the device."""
+
+    mean: Tensor  # squared error of v, per element
+    flow: Tensor  # of the velocity, about 1 where nothing is known
+    image: Tensor  # of real pictures, 0 without them
 
 
 class EncoderTrainer:
-    """An encoder and its optimiser."""
+    """An encoder and its optimiser, the same in all processes."""
 
-    def __init__(self, encoder: Encoder, config: EncoderTrainingConfig) -> None:
-        self.encoder = encoder.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.config = config
+    def __init__(
+        self,
+        encoder: Encoder,
+        config: EncoderTrainingConfig,
+        ranks: Ranks = ALONE,
+        image_loss: ImageLoss | None = None,
+    ) -> None:
+        self.encoder = encoder.train()
+        self.config, self.ranks, self.image_loss = config, ranks, image_loss
+        self.parameters = list(encoder.parameters())
+        for p in self.parameters:  # none may lack a gradient in one process and have it in another
+            p.grad = torch.zeros_like(p)
         self.optimizer = torch.optim.AdamW(
-            encoder.parameters(), config.lr, weight_decay=config.weight_decay, fused=True
+            self.parameters, config.lr, weight_decay=config.weight_decay
         )
         self.step_count = 0
 
-    def step(self, y: Tensor, v: Tensor) -> Tensor:
-        """Descend on `E |encoder(y) - v|^2` and return the loss, per element."""
+    def step(self, batch: Batch) -> Losses:
+        """Descend on the sum of the losses and return them."""
         self.encoder.train()
         self.optimizer.param_groups[0]["lr"] = self.config.learning_rate(self.step_count)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.precision == "bf16"):
-            guess = self.encoder(y)
-        loss = (guess.float() - v).square().mean()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        self.optimizer.zero_grad(set_to_none=False)
+        losses = self._losses(batch)
+        share = 1 / self.ranks.size
+        (torch.stack(losses).sum() * share).backward()
+        told = torch.stack(losses).detach() * share
+        self._sum_over_processes(told)
+        torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_norm)
         self.optimizer.step()
         self.step_count += 1
-        return loss.detach()
+        return Losses(*told)
+
+    def _losses(self, batch: Batch) -> Losses:
+        guess = self._guess(batch)
+        mean = (guess.v - batch.v).square().mean()
+        flow = flow_losses(
+            self.encoder.flow, guess, batch.v, self.config.seed, batch.indices
+        ).mean()
+        return Losses(mean, flow, self._image_loss(batch, mean))
+
+    def _guess(self, batch: Batch) -> Guess:
+        """Return the guess of this step's turn: the first, or a correction of one."""
+        guess = None
+        y_hat = None
+        for _ in range(self.step_count % (self.config.passes + 1)):
+            with torch.no_grad():
+                guess = self._look(batch.look, guess, y_hat)
+            y_hat = batch.measure(guess.v, guess.delta)
+        return self._look(batch.look, guess, y_hat)
+
+    def _image_loss(self, batch: Batch, like: Tensor) -> Tensor:
+        """Return the sum over this process's real pictures, over the number of its examples."""
+        if batch.real is None or self.image_loss is None:
+            return torch.zeros_like(like)
+        guess = self._look(batch.real.look)
+        return self.image_loss(guess, batch.real.x).sum() / len(batch.indices)
+
+    def _look(self, *args: Any) -> Guess:
+        device = self.parameters[0].device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            guess: Guess = self.encoder(*args)
+        return Guess(*(t.float() for t in (guess.features, guess.v, guess.delta)))
+
+    def _sum_over_processes(self, told: Tensor) -> None:
+        """Replace gradients, and what is told of the step, by their sums."""
+        if self.ranks.size == 1:
+            return
+        tensors = [told, *(p.grad for p in self.parameters if p.grad is not None)]
+        flat = self.ranks.sum_(torch.cat([t.flatten() for t in tensors]))
+        for tensor, piece in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(piece.view_as(tensor))
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything a resumed run needs, as tensors and plain types."""
         return {
             "generator_sha256": self.encoder.config.generator_sha256,
             "step_count": self.step_count,
-            "encoder": self.encoder.state_dict(),
+            "encoder": {k: v for k, v in self.encoder.state_dict().items() if k not in MEASURED},
             "optimizer": self.optimizer.state_dict()["state"],
         }
 
@@ -95,53 +166,33 @@ class EncoderTrainer:
         groups = self.optimizer.state_dict()["param_groups"]
         try:
             self.step_count = state["step_count"]
-            self.encoder.load_state_dict(state["encoder"])
+            measured = {name: getattr(self.encoder, name) for name in MEASURED}
+            self.encoder.load_state_dict(state["encoder"] | measured)
             self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
         except (KeyError, RuntimeError) as error:
             message = f"training state: does not fit this encoder ({error}). Start anew."
             raise CheckpointError(message, "E-MODEL-MISMATCH") from error
 
 
-def train(trainer: EncoderTrainer, pairs: Pairs) -> Iterator[tuple[int, Tensor]]:
-    """Yield (steps done, loss) until the run's total is reached.
+def train(
+    trainer: EncoderTrainer, examples: Callable[[range], Batch]
+) -> Iterator[tuple[int, Losses]]:
+    """Yield (steps done, losses) until the run's total is reached.
 
-    The pairs of the next step are made on a thread of their own while the trainer learns.
+    The examples of the next step are made on a thread of their own while the trainer learns.
+
+    Args:
+        trainer: the trainer.
+        examples: of these indices.
     """
-    first, total = trainer.step_count, trainer.config.total_steps
-    if first >= total:
+    first, config = trainer.step_count, trainer.config
+    if first >= config.total_steps:
         return
-    with ThreadPoolExecutor(1, "pairs") as ahead:
-        upcoming = ahead.submit(pairs, first)
-        for step in range(first + 1, total + 1):
-            y, v = upcoming.result()
-            if step < total:
-                upcoming = ahead.submit(pairs, step)
-            loss = trainer.step(y, v)
-            yield step, loss
-
-
-@torch.inference_mode()
-def predict(encoder: Encoder, y: Tensor, batch: int = 100) -> Tensor:
-    """Return the guesses of v for `y [N, 1, h, w]` in evaluation mode."""
-    encoder.eval()
-    return torch.cat([encoder(part) for part in y.split(batch)])
-
-
-def _r2(guess: Tensor, truth: Tensor) -> tuple[float, float]:
-    mse = (guess - truth).square().mean().item()
-    return mse, 1 - mse / (truth - truth.mean(0)).square().mean().item()
-
-
-def evaluate(guess: Tensor, v: Tensor, to_w: Callable[[Tensor], Tensor]) -> HeldOut:
-    """Compare guesses `[N, latent_dim]` with the truth, in v and in the generator's own w."""
-    mse_v, r2_v = _r2(guess, v)
-    mse_w, r2_w = _r2(to_w(guess), to_w(v))
-    return HeldOut(mse_w, r2_w, mse_v, r2_v)
-
-
-def set_residual_covariance(encoder: Encoder, guess: Tensor, v: Tensor) -> None:
-    """Store the symmetric root of the second moment of the errors on held-out pairs."""
-    errors = (v - guess).double()
-    values, vectors = torch.linalg.eigh(errors.T @ errors / len(errors))
-    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-    encoder.residual_sqrt_cov.copy_(root)
+    with ThreadPoolExecutor(1, "examples") as ahead:
+        upcoming = ahead.submit(examples, config.indices(first, trainer.ranks))
+        for step in range(first + 1, config.total_steps + 1):
+            batch = upcoming.result()
+            if step < config.total_steps:
+                upcoming = ahead.submit(examples, config.indices(step, trainer.ranks))
+            losses = trainer.step(batch)
+            yield step, losses

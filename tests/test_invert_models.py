@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 import invert
-from encoder.model import Encoder, EncoderConfig, save_encoder
+from encoder.gaussian import GaussianConfig, GaussianEncoder
+from encoder.model import save_encoder
 from inversion.latent import LatentPrior
 from stylegan.checkpoint import save_generator
 from tests.inversion.tiny import tiny_generator
@@ -43,7 +44,7 @@ def outs(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def encoder(case: Case) -> Path:
     """An encoder that answers 0.7 for every number of v, whatever it sees, without any doubt."""
-    network = Encoder(EncoderConfig(16, sha256(case.generator)))
+    network = GaussianEncoder(GaussianConfig(16, sha256(case.generator)))
     torch.nn.init.zeros_(network.head.weight)
     torch.nn.init.constant_(network.head.bias, 0.7)
     network.residual_sqrt_cov.zero_()
@@ -154,7 +155,7 @@ def test_models_in_each_others_place(case: Case, outs: Path) -> None:
 
 def test_an_encoder_for_another_generator(case: Case, outs: Path, tmp_path: Path) -> None:
     path = tmp_path / "encoder.safetensors"
-    save_encoder(path, Encoder(EncoderConfig(16, "0" * 64)))
+    save_encoder(path, GaussianEncoder(GaussianConfig(16, "0" * 64)))
     done = case.run("--encoder", path, outdir=outs / "face")
     path.unlink()
     assert_refused(done, 76, outs, "E-MODEL-MISMATCH")

@@ -34,7 +34,10 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
         ).split(),
     },
     "train_encoder": {
-        "": "--generator --outdir --steps --batch --lr --eval-every --seed --fp32 --resume".split(),
+        "": (
+            "--generator --outdir --data --steps --batch --lr --passes --eval-every --seed --fp32 "
+            "--device --resume"
+        ).split(),
     },
     "train_gan": {
         "": (

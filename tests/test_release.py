@@ -13,6 +13,7 @@ from tiny_models import small_resnet, tiny_generator
 from attributes.network import Network, ReaderConfig
 from attributes.reader import load_reader, save_reader
 from encoder import Encoder, EncoderConfig, load_encoder
+from encoder.gaussian import GaussianConfig, GaussianEncoder
 from encoder.model import save_encoder
 from pretrained import release
 from stylegan import load_generator
@@ -59,14 +60,25 @@ def test_generator_is_half_as_large_and_nearly_the_same(folder, tmp_path):
     assert (metadata["trained_kimg"], metadata["parent_sha256"]) == ("1.5", sha256(path))
 
 
-def test_encoder_belongs_to_the_released_generator(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("encoder.backbone.resnet50", small_resnet)
+def of_the_first_kind(generator_sha256):
+    encoder = GaussianEncoder(GaussianConfig(16, generator_sha256))
+    encoder.backbone.net.bn1.num_batches_tracked.fill_(70_001)  # not a float16
+    return encoder
+
+
+def of_this_kind(generator_sha256):
+    return Encoder(EncoderConfig(16, 6, generator_sha256))
+
+
+@pytest.mark.parametrize("kind", [of_the_first_kind, of_this_kind])
+def test_encoder_belongs_to_the_released_generator(folder, tmp_path, monkeypatch, kind):
+    for module in ("backbone", "gaussian"):
+        monkeypatch.setattr(f"encoder.{module}.resnet50", small_resnet)
     save_generator(tmp_path / "g.safetensors", tiny_generator())
     released("generator", tmp_path / "g.safetensors")
     generator = folder / "generator.safetensors"
     torch.manual_seed(0)
-    encoder = Encoder(EncoderConfig(16, sha256(generator))).eval()
-    encoder.backbone.net.bn1.num_batches_tracked.fill_(70_001)  # not a float16
+    encoder = kind(sha256(generator)).eval()
     save_encoder(tmp_path / "e.safetensors", encoder, trained_steps=3)
     released("encoder", tmp_path / "e.safetensors")
     assert_rounded_to_float16(load_encoder(folder / "encoder.safetensors", generator), encoder)

@@ -1,7 +1,8 @@
-"""Training the encoder: its schedule, its figures against numpy, and bit-exact resuming."""
+"""Training the encoder: schedule, losses and figures against arithmetic, bit-exact resuming."""
 
 import copy
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -9,20 +10,18 @@ import torch
 from tiny_models import digest, small_resnet
 
 from encoder import Encoder, EncoderConfig
-from encoder.training import (
-    EncoderTrainer,
-    EncoderTrainingConfig,
-    evaluate,
-    predict,
-    set_residual_covariance,
-    train,
-)
+from encoder.examination import examine, layer_groups, set_residual_covariance
+from encoder.examples import Batch, RealPictures
+from encoder.losses import ImageLoss, flow_losses
+from encoder.model import Guess, Look
+from encoder.training import EncoderTrainer, EncoderTrainingConfig, train
+from engine.ranks import Ranks
 from engine.states import load_state, publish_state, resolve_state
 from stylegan.checkpoint import CheckpointError
 from stylegan.config import ConfigError
 
-DIM = 6
-RECIPE = {"total_steps": 8, "warmup": 2, "lr": 1e-3}
+DIM, NUM_WS, TOLD = 6, 4, 14
+RECIPE = {"total_steps": 8, "warmup": 2, "lr": 1e-3, "batch": 8}
 
 
 @pytest.fixture(autouse=True)
@@ -30,23 +29,29 @@ def small_backbone(monkeypatch):
     monkeypatch.setattr("encoder.backbone.resnet50", small_resnet)
 
 
-def tiny_trainer(seed=0, generator_sha256="a", **recipe):
+def tiny_trainer(seed=0, generator_sha256="a", ranks=None, image_loss=None, **recipe):
     torch.manual_seed(seed)
     config = EncoderTrainingConfig(**RECIPE | recipe)
-    return EncoderTrainer(Encoder(EncoderConfig(DIM, generator_sha256, 16)), config)
+    encoder = Encoder(EncoderConfig(DIM, NUM_WS, generator_sha256))
+    return EncoderTrainer(encoder, config, ranks or Ranks(), image_loss)
 
 
-def pairs(step, num=8):
-    """Pictures whose brightness in six places is the latent."""
-    generator = torch.Generator().manual_seed(step)
-    v = torch.randn(num, DIM, generator=generator)
-    coarse = v.view(num, 1, 2, 3)
-    return torch.nn.functional.interpolate(coarse, (16, 16)).tanh(), v
+def picture(v, delta=None):
+    """Brightness in six places is the latent."""
+    return torch.nn.functional.interpolate(v.view(-1, 1, 2, 3), (128, 128)).tanh()
+
+
+def examples(indices, num_real=0):
+    rows = [torch.randn(1, DIM, generator=torch.Generator().manual_seed(i)) for i in indices]
+    v = torch.cat(rows)
+    look = Look.at(picture(v), torch.zeros(len(v), TOLD))
+    real = RealPictures(Look(look.canvas[:num_real], look.told[:num_real]), v[:num_real])
+    return Batch(list(indices), look, v, picture, real if num_real else None)
 
 
 def advance(trainer, first, last):
     for step in range(first, last):
-        trainer.step(*pairs(step))
+        trainer.step(examples(trainer.config.indices(step, trainer.ranks)))
     return trainer
 
 
@@ -66,118 +71,201 @@ def test_learning_rate_rises_and_falls():
     }
     for step, rate in by_hand.items():
         assert config.learning_rate(step) == pytest.approx(rate, rel=1e-9, abs=1e-15), step
-
-
-def test_learning_rate_without_warmup():
     assert EncoderTrainingConfig(total_steps=10, lr=0.5, warmup=0).learning_rate(0) == 0.5
 
 
 def test_the_optimiser_follows_the_schedule():
     trainer = tiny_trainer()
     for step in range(3):
-        trainer.step(*pairs(step))
+        advance(trainer, step, step + 1)
         expected = trainer.config.learning_rate(step)
         assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(expected)
 
 
-def test_a_run_of_no_steps_is_refused():
-    with pytest.raises(ConfigError, match="total_steps is 0"):
-        EncoderTrainingConfig(total_steps=0)
+def test_recipes_that_are_refused():
+    for wrong, what in (({"total_steps": 0}, "total_steps is 0"), ({"passes": -1}, "passes is -1")):
+        with pytest.raises(ConfigError, match=what):
+            EncoderTrainingConfig(**RECIPE | wrong)
+    with pytest.raises(ConfigError, match="batch of 8: it does not go into 3 equal parts"):
+        EncoderTrainingConfig(**RECIPE).indices(0, Ranks(0, 3))
+
+
+def test_processes_share_a_step():
+    config = EncoderTrainingConfig(**RECIPE)
+    parts = [config.indices(3, Ranks(rank, 2)) for rank in range(2)]
+    assert [*parts[0], *parts[1]] == [*config.indices(3, Ranks())] == [*range(24, 32)]
 
 
 # --- figures -----------------------------------------------------------------------------------
 
 
+@dataclass
+class Answers:
+    """An encoder that answers what it is given, in pieces, for layers of their own."""
+
+    v: torch.Tensor
+    delta: torch.Tensor
+    flow: object
+
+    def eval(self):
+        self.at = 0
+
+    def __call__(self, look):
+        part = slice(self.at, self.at + len(look.canvas))
+        self.at = part.stop
+        return Guess(torch.zeros(len(look.canvas), 2048), self.v[part], self.delta[part])
+
+
 def test_figures_against_numpy():
     rng = np.random.default_rng(0)
-    v, noise = rng.normal(size=(200, DIM)) * np.arange(1, 7) + 5, rng.normal(size=(200, DIM))
-    to_w = rng.normal(size=(DIM, 4))
-    result = evaluate(
-        torch.from_numpy(v + noise), torch.from_numpy(v), lambda x: x @ torch.from_numpy(to_w)
-    )
-    assert result.mse_v == pytest.approx(np.mean(noise**2))
-    assert result.r2_v == pytest.approx(1 - np.sum(noise**2) / np.sum((v - v.mean(0)) ** 2))
-    w, w_noise = v @ to_w, noise @ to_w
-    assert result.mse_w == pytest.approx(np.mean(w_noise**2))
-    assert result.r2_w == pytest.approx(1 - np.sum(w_noise**2) / np.sum((w - w.mean(0)) ** 2))
+    v, noise = rng.normal(size=(2, 230, DIM)).astype(np.float32)
+    delta = rng.normal(size=(230, NUM_WS, DIM)).astype(np.float32)
+    batch = examples(range(230))
+    batch = replace(batch, v=torch.from_numpy(v * np.arange(1, 7) + 5).float())
+    flow = tiny_trainer().encoder.flow
+    given = Answers(batch.v + torch.from_numpy(noise), torch.from_numpy(delta), flow)
+    marks, errors = examine(given, batch, lambda v, delta: 2 * (v[:, None] + delta))
+    truth = batch.v.double().numpy()
+    np.testing.assert_allclose(errors, -noise, atol=1e-5)
+    assert marks["mse_v"] == pytest.approx(np.mean(noise**2), rel=1e-5)
+    spread = np.sum((truth - truth.mean(0)) ** 2)
+    assert marks["r2_v"] == pytest.approx(1 - np.sum(noise**2) / spread, rel=1e-5)
+    for name, layers in (("coarse", [0]), ("middle", [1, 2]), ("fine", [3])):
+        wrong = 2 * (noise[:, None] + delta[:, layers])
+        assert marks[f"mse_{name}"] == pytest.approx(np.mean(wrong**2), rel=1e-5), name
+        of_group = np.mean(wrong**2) / (4 * spread / truth.size)
+        assert marks[f"r2_{name}"] == pytest.approx(1 - of_group, rel=1e-4), name
+    assert 0.5 < marks["flow_loss"]
 
 
-def test_r2_of_the_mean_is_0_and_of_the_truth_1():
-    v = torch.randn(50, DIM, generator=torch.Generator().manual_seed(0)) + 3
-    result = evaluate(v.mean(0).expand_as(v), v, lambda x: x)
-    assert result.r2_v == pytest.approx(0, abs=1e-6)
-    assert evaluate(v, v, lambda x: x).r2_w == 1
-    assert evaluate(v + 10, v, lambda x: x).r2_v < -10
+def test_layer_groups_are_all_layers():
+    for num in (3, 4, 14, 16, 18):
+        groups = layer_groups(num).values()
+        assert [i for g in groups for i in range(num)[g]] == [*range(num)]
+        sizes = [g.stop - g.start for g in groups]
+        assert max(sizes) - min(sizes) <= 2 and min(sizes) >= 1
 
 
 def test_residual_covariance_against_numpy():
-    encoder = tiny_trainer().encoder
-    rng = np.random.default_rng(1)
-    v, guess = rng.normal(size=(2, 300, DIM)) @ rng.normal(size=(DIM, DIM))
-    set_residual_covariance(encoder, torch.from_numpy(guess), torch.from_numpy(v))
-    expected = (v - guess).T @ (v - guess) / 300
+    encoder, rng = tiny_trainer().encoder, np.random.default_rng(1)
+    errors = rng.normal(size=(300, DIM)) @ rng.normal(size=(DIM, DIM)) + 0.5
+    set_residual_covariance(encoder, torch.from_numpy(errors))
     root = encoder.residual_sqrt_cov.double().numpy()
-    np.testing.assert_allclose(root @ root.T, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(root @ root.T, errors.T @ errors / 300, rtol=1e-5, atol=1e-5)
 
 
-def test_prediction_is_per_sample_and_changes_nothing():
+# --- losses ------------------------------------------------------------------------------------
+
+
+def test_image_loss_against_numpy():
+    guess = Guess(torch.zeros(2, 1), torch.randn(2, DIM), torch.randn(2, NUM_WS, DIM))
+    found, x = torch.randn(2, 3, 8, 8), torch.randn(2, 3, 8, 8)
+    asked = []
+    loss = ImageLoss(
+        render=lambda v, delta: asked.append((v, delta)) or found,
+        measure=lambda x: 2 * x.mean(1, keepdim=True),
+        perceptual=lambda a, b: (a - b).abs().mean((1, 2, 3)),
+    )
+
+    def squares(t):
+        return np.square(t.numpy()).reshape(2, -1).mean(1)
+
+    plain = squares(found - x) + 4 * squares(found.mean(1) - x.mean(1))
+    plain += 0.1 * squares(guess.delta) + 0.01 * squares(guess.v)
+    lpips = 0.8 * (found - x).abs().numpy().mean((1, 2, 3))
+    np.testing.assert_allclose(loss(guess, x), plain + lpips, rtol=1e-5)
+    np.testing.assert_allclose(replace(loss, perceptual=None)(guess, x), plain, rtol=1e-5)
+    assert asked[0][0] is guess.v and asked[0][1] is guess.delta
+
+
+def test_flow_losses_are_means_over_each_samples_own_places():
     encoder = tiny_trainer().encoder
-    y, _ = pairs(0, 7)
-    before = digest(dict(encoder.state_dict()))
-    guess = predict(encoder, y, batch=3)
-    assert not encoder.training
-    for k in range(7):
-        torch.testing.assert_close(predict(encoder, y[k : k + 1])[0], guess[k], rtol=0, atol=1e-5)
-    assert digest(dict(encoder.state_dict())) == before
+    torch.nn.init.normal_(encoder.flow.leave.weight)
+    v = torch.randn(3, DIM)
+    guess = Guess(torch.randn(3, 2048), torch.randn(3, DIM), torch.zeros(3, NUM_WS, DIM))
+    with torch.no_grad():
+        together = flow_losses(encoder.flow, guess, v, 0, [5, 6, 7])
+        alone = Guess(guess.features[1:2], guess.v[1:2], guess.delta[1:2])
+        part = flow_losses(encoder.flow, alone, v[1:2], 0, [6])
+        other = flow_losses(encoder.flow, alone, v[1:2], 1, [6])
+    assert part.item() == pytest.approx(together[1].item(), rel=1e-5)
+    assert part.item() != pytest.approx(other.item(), rel=1e-3)
 
 
 # --- steps -------------------------------------------------------------------------------------
 
 
-def test_reported_loss_is_the_error_of_the_guess():
+def test_reported_losses_are_those_of_the_guess():
     trainer = tiny_trainer()
-    y, v = pairs(0)
-    reported = trainer.step(y, v)
-    with torch.no_grad():
-        guess = tiny_trainer().encoder(y).double().numpy()  # the same weights, in training mode
-    assert reported.item() == pytest.approx(np.square(guess - v.numpy()).mean(), rel=1e-5)
-    assert not reported.requires_grad
+    batch = examples(range(8))
+    reported = trainer.step(batch)
+    assert reported.mean.item() == pytest.approx(batch.v.square().mean().item(), rel=1e-5)
+    noise_alone = flow_losses(
+        tiny_trainer().encoder.flow, tiny_trainer().encoder(batch.look), batch.v, 0, batch.indices
+    )
+    assert reported.flow.item() == pytest.approx(noise_alone.mean().item(), rel=1e-5)
+    assert not any(t.requires_grad for t in reported) and reported.image == 0
 
 
 def test_it_learns():
-    trainer = tiny_trainer(total_steps=60, lr=3e-3)
-    losses = [loss.item() for _, loss in train(trainer, pairs)]
+    trainer = tiny_trainer(total_steps=60, passes=0)
+    losses = [step for _, step in train(trainer, examples)]
     assert len(losses) == 60
-    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:3])
-    y, v = pairs(999, 100)
-    assert evaluate(predict(trainer.encoder, y), v, lambda x: x).r2_v > 0.2
+    assert np.mean([x.mean for x in losses[-5:]]) < 0.6 * np.mean([x.mean for x in losses[:3]])
+    marks, _ = examine(trainer.encoder, examples(range(9000, 9100)), lambda v, d: v[:, None] + d)
+    assert marks["r2_v"] > 0.3 and marks["flow_loss"] < 0.98
 
 
-def test_a_step_after_a_look_is_in_training_mode():
-    """Normalisation must use the batch again after `predict` has used the averages."""
-    looked, not_looked = tiny_trainer(), tiny_trainer()
-    predict(looked.encoder, pairs(0)[0])
-    assert digest(advance(looked, 0, 1).state_dict()) == digest(
-        advance(not_looked, 0, 1).state_dict()
-    )
+def test_corrections_take_their_turns():
+    trainer, asked = tiny_trainer(passes=2), []
+
+    def measure(v, delta):
+        asked.append(trainer.step_count)
+        assert not v.requires_grad
+        return picture(v)
+
+    for step in range(6):
+        trainer.step(replace(examples(trainer.config.indices(step, Ranks())), measure=measure))
+    assert asked == [1, 2, 2, 4, 5, 5]
 
 
-def test_bfloat16_is_close_to_float32():
-    exact, coarse = (tiny_trainer(precision=p).step(*pairs(0)).item() for p in ("fp32", "bf16"))
-    assert coarse == pytest.approx(exact, rel=0.05)
-    assert coarse != exact
+def test_real_pictures_teach_the_layers():
+    loss = ImageLoss(lambda v, delta: v + delta.mean(1), lambda x: x)
+    trainer = tiny_trainer(image_loss=loss, passes=0)
+    assert not trainer.encoder.shares.weight.any()
+    batch = examples(range(8), num_real=2)
+    reported = trainer.step(batch)
+    expected = 2 * batch.real.x.square().mean(1).sum() / 8  # pixels and luma of a guess of 0
+    assert reported.image.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert trainer.encoder.shares.weight.any()
+    assert not advance(tiny_trainer(passes=0), 0, 1).encoder.shares.weight.any()
+
+
+def test_two_processes_learn_as_one(monkeypatch):
+    """The sum over processes, played by two trainers that meet in a list."""
+    alone = advance(tiny_trainer(passes=0), 0, 1)
+    seen = []
+    monkeypatch.setattr(Ranks, "sum_", lambda self, t: seen.append(t.clone()) or t)
+    for rank in range(2):
+        advance(tiny_trainer(ranks=Ranks(rank, 2), passes=0), 0, 1)
+    monkeypatch.setattr(Ranks, "sum_", lambda self, t: t.copy_(seen[0] + seen[1]))
+    together = advance(tiny_trainer(ranks=Ranks(1, 2), passes=0), 0, 1)
+    for one, other in zip(alone.parameters, together.parameters, strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-6)
+    told = alone._losses(examples(range(8)))
+    assert len(seen[0]) == sum(p.numel() for p in alone.parameters) + len(told)
 
 
 def test_training_ends_at_the_total():
     asked, trainer = [], tiny_trainer(total_steps=3)
 
-    def stream(step):
-        asked.append(step)
-        return pairs(step)
+    def stream(indices):
+        asked.append(indices)
+        return examples(indices)
 
     assert [step for step, _ in train(trainer, stream)] == [1, 2, 3]
     assert list(train(trainer, stream)) == []
-    assert asked == [0, 1, 2]
+    assert asked == [range(0, 8), range(8, 16), range(16, 24)]
 
 
 # --- resuming ----------------------------------------------------------------------------------
@@ -188,7 +276,7 @@ def states():
     """After 2 steps, and after 4 of the same run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("encoder.backbone.resnet50", small_resnet)
-        halfway = advance(tiny_trainer(), 0, 2).state_dict()
+        halfway = copy.deepcopy(advance(tiny_trainer(), 0, 2).state_dict())
         straight = digest(advance(tiny_trainer(), 0, 4).state_dict())
     return halfway, straight
 
@@ -211,6 +299,12 @@ def test_every_part_of_the_state_matters(states, part):
     whole = copy.deepcopy(halfway)  # an optimiser goes on in the tensors it is given
     fresh.load_state_dict({**whole, part: tiny_trainer(seed=77).state_dict()[part]})
     assert digest(advance(fresh, 2, 4).state_dict()) != straight
+
+
+def test_what_one_process_measures_is_no_part_of_the_state(states):
+    trainer = advance(tiny_trainer(), 0, 2)
+    set_residual_covariance(trainer.encoder, torch.randn(9, DIM))
+    assert digest(trainer.state_dict()) == digest(states[0])
 
 
 def test_the_state_of_another_generator_is_refused(states):
