@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from inversion.pipeline import Candidates, Inverter, Start
 
+SPREAD_BRIGHTEST = 50.0  # CIEDE2000; black against white is 100
 PRETRAINED = Path(__file__).parent / "pretrained"
 
 
@@ -32,6 +32,13 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 @click.option("--encoder", type=runtime.UserPath(), help="Your own, trained for that generator.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
+@click.option(
+    "--method",
+    type=click.Choice(["posterior", "pulse"]),
+    default="posterior",
+    show_default=True,
+    help="pulse: the search of Menon et al. 2020, to compare with.",
 )
 @click.option("--size", type=click.IntRange(8), help="Reduce the picture to this side first.")
 def main(image: Path, samples: int, outdir: Path | None, **options: Any) -> None:
@@ -59,6 +66,7 @@ def prepare(
     generator: Path | None,
     encoder: Path | None,
     device: str,
+    method: str,
     size: int | None,
 ) -> tuple[Inverter, dict[str, Any]]:
     """Read the picture and the models; return the problem and the facts about its inputs."""
@@ -70,13 +78,14 @@ def prepare(
     from inversion.measurement import fit_measurement
     from inversion.operators import GreySmall
     from inversion.pipeline import Inverter
+    from inversion.pulse import PulseInverter
     from stylegan import load_generator
     from stylegan.device import pick_device
     from stylegan.generator import native_precision
 
     keep_freed_memory()
     y, conversions, image_sha256 = load_measurement(image)
-    generator, encoder = models(generator, encoder)
+    generator, encoder = models(generator, encoder, method)
     target = pick_device(device)
     G = load_generator(generator, target)
     prior = LatentPrior.fit(G)
@@ -86,18 +95,29 @@ def prepare(
     A = GreySmall(side, (y.shape[2], y.shape[3]))
     start = choose_start(encoder, generator, y, target)
     notes = [*conversions, *changes]
-    if encoder is None:
+    if encoder is None and method == "posterior":
         notes.append("no --encoder for this generator: candidates start from the prior")
     say(image, notes)
-    facts: dict[str, Any] = {"seed": seed, "solver": asdict(config), "notes": notes}
+    facts: dict[str, Any] = {"seed": seed, "method": method, "notes": notes}
     files = {"generator": generator, "encoder": encoder}
     hashes = {kind: file_sha256(path) if path else None for kind, path in files.items()}
     facts["sha256"] = {"image": image_sha256, **hashes}
-    return Inverter(G, prior, A, y.to(target), start, config, seed), facts
+    kind = PulseInverter if method == "pulse" else Inverter
+    inverter = kind(G, prior, A, y.to(target), start, config, seed)
+    facts["solver"] = inverter.options
+    return inverter, facts
 
 
-def models(generator: Path | None, encoder: Path | None) -> tuple[Path, Path | None]:
-    """Return the user's own generator and its encoder, or the default model."""
+def models(generator: Path | None, encoder: Path | None, method: str) -> tuple[Path, Path | None]:
+    """Return the user's own generator and its encoder, or the default model.
+
+    Raises:
+        click.UsageError: an encoder is given to a method that starts without.
+    """
+    if method == "pulse":
+        if encoder is not None:
+            raise click.UsageError("--encoder: PULSE starts at random. Leave it out.")
+        return generator or PRETRAINED / "generator.safetensors", None
     if generator is not None:
         return generator, encoder
     return PRETRAINED / "generator.safetensors", encoder or PRETRAINED / "encoder.safetensors"
@@ -127,8 +147,7 @@ def solve(inverter: Inverter, samples: int) -> tuple[list[Candidates], int]:
 
     from inversion.counting import counted
 
-    chunk, num_steps = inverter.config.chunk, inverter.config.num_steps
-    total = -(-samples // chunk) * num_steps
+    total = -(-samples // inverter.config.chunk) * inverter.options["num_steps"]
     with (
         counted(inverter.G) as evaluations,
         tqdm(total=total, unit="step", disable=None, leave=False) as bar,
@@ -152,6 +171,8 @@ def write_pictures(folder: Path, inverter: Inverter, found: list[Candidates]) ->
     for row, picture in zip(rows, pixels, strict=True):
         save_png(folder / row["file"], picture)
     save_png(folder / "grid.png", candidate_sheet(to_uint8(inverter.y)[0], pixels[order]))
+    if len(rows) > 1:
+        save_spread(folder / "spread.png", found)
     ws = torch.cat([part.ws for part in found]).cpu().contiguous()
     # by way of bytes: save_file makes a file that only its owner may read
     (folder / "ws.safetensors").write_bytes(save({"ws": ws}))
@@ -168,6 +189,18 @@ def write_pictures(folder: Path, inverter: Inverter, found: list[Candidates]) ->
         "ranking": order,
         **colour_distances(found),
     }
+
+
+def save_spread(path: Path, found: list[Candidates]) -> None:
+    """Write how far the candidates differ at every pixel: what the input does not determine."""
+    import torch
+
+    from data.image_io import save_png
+    from evaluation.diversity import spread_map
+    from evaluation.report import heat_map
+
+    pictures = torch.cat([part.projection.pixels for part in found])
+    save_png(path, heat_map(spread_map(pictures).cpu().numpy(), SPREAD_BRIGHTEST))
 
 
 def colour_distances(found: list[Candidates]) -> dict[str, Any]:

@@ -108,16 +108,32 @@ def pairwise_cie76(images: Tensor) -> Tensor:
     return _pairwise(images, cie76)
 
 
+def spread_map(images: Tensor) -> Tensor:
+    """Return the mean CIEDE2000 between pairs of pictures at every pixel, [H, W].
+
+    What all pictures show alike is 0; arguments as for `pairwise_ciede2000`, two pictures or more.
+    """
+    lab = _lab(images)
+    total = torch.zeros_like(lab[0, 0])
+    for i in range(1, len(lab)):
+        total += ciede2000(lab[i], lab[:i]).sum(0)
+    return total / (len(lab) * (len(lab) - 1) / 2)
+
+
 def _pairwise(images: Tensor, distance: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise ValueError(f"images: got shape {tuple(images.shape)}. Give [N, 3, H, W].")
-    rgb = images.double() / 255 if images.dtype == torch.uint8 else (images.double() + 1) / 2
-    lab = rgb_to_lab(rgb.clamp(0, 1))
+    lab = _lab(images)
     result = lab.new_zeros(len(lab), len(lab))
     for i in range(len(lab)):
         for j in range(i):
             result[i, j] = result[j, i] = distance(lab[i], lab[j]).mean()
     return result
+
+
+def _lab(images: Tensor) -> Tensor:
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"images: got shape {tuple(images.shape)}. Give [N, 3, H, W].")
+    rgb = images.double() / 255 if images.dtype == torch.uint8 else (images.double() + 1) / 2
+    return rgb_to_lab(rgb.clamp(0, 1))
 
 
 def mean_pairwise(distances: Tensor) -> float:

@@ -58,6 +58,13 @@ def candidate_sheet(measurement: np.ndarray, candidates: np.ndarray, cell: int =
     return tile(np.stack(cells), columns=5, gap=8)
 
 
+def heat_map(values: np.ndarray, largest: float) -> np.ndarray:
+    """Colour numbers `[H, W]` from dark (0) to bright (`largest` and more): `[H, W, 3]`, 8 bits."""
+    from matplotlib import colormaps
+
+    return colormaps["inferno"](np.clip(values / largest, 0, 1), bytes=True)[..., :3]
+
+
 def save_sheet(path: Path, pictures: Tensor, columns: int) -> None:
     """Write pictures `[N, 3, H, W]` in [-1, 1] as one PNG."""
     save_png(path, tile(to_uint8(pictures), columns))

@@ -97,6 +97,11 @@ class LatentPrior:
         """Return `v` `[N, dim]` of latents `w` `[N, w_dim]`; the inverse of `to_ws`."""
         return (_deactivate(w) - self.mean) @ self.inv_sqrt_cov
 
+    def diagonal(self) -> "LatentPrior":
+        """Return the prior that takes the numbers of u for independent, as PULSE does."""
+        std = self.sqrt_cov.square().sum(1).sqrt()
+        return LatentPrior(self.mean, std.diag(), (1 / std).diag(), self.num_ws)
+
     def excess_kurtosis(self, G: Generator, num_samples: int = 20_000, seed: int = 1) -> Tensor:
         """Return how far each marginal of v is from Gaussian: 0 for a Gaussian, `[dim]`."""
         generator = derive_generator(seed, "latent-prior")

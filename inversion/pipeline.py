@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -84,12 +85,25 @@ class Inverter:
         )
 
     def _measure(self, x: Tensor) -> Tensor:
-        ws = self._ws(x.to(self.y))
+        return self._measure_ws(self._ws(x.to(self.y)))
+
+    def _measure_ws(self, ws: Tensor) -> Tensor:
         return self._A_of_samples(self.G.synthesis(ws, precision=self.config.precision))
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the search goes by, its `num_steps` being the most that a chunk takes."""
+        return asdict(self.config)
+
     def _solve(self, first: int, wanted: int, on_step: Callable[[], None]) -> Candidates:
-        indices, dim = range(first, first + self.config.chunk), self.prior.dim
-        anchor = self._draw("anchor", indices, dim * (1 + self.prior.num_ws))
+        x, ws = self.search(range(first, first + self.config.chunk), on_step)
+        with torch.inference_mode():
+            img = self.G.synthesis(ws).clamp(-1, 1)
+        return self._finish(first, x[:wanted], ws[:wanted], img[:wanted])
+
+    def search(self, indices: range, on_step: Callable[[], None]) -> tuple[Tensor, Tensor]:
+        """Return the latents of a chunk, `[N, d]`, standard normal a priori, and their ws."""
+        dim, anchor = self.prior.dim, self._anchor(indices)
         shape = (1, 1, *self.A.size)
         eps = [self._noise.sample(shape, self._generator("eps", k)) for k in indices]
         problem = RandomisedProblem(
@@ -101,10 +115,7 @@ class Inverter:
         )
         x = torch.cat([self.start(anchor[:, :dim]), anchor[:, dim:]], dim=1)
         x = self._descend(problem, x, on_step)
-        with torch.inference_mode():
-            ws = self._ws(x)
-            img = self.G.synthesis(ws).clamp(-1, 1)
-        return self._finish(first, x[:wanted], ws[:wanted], img[:wanted])
+        return x, self._ws(x)
 
     def _descend(
         self, problem: RandomisedProblem, x: Tensor, on_step: Callable[[], None]
@@ -144,6 +155,9 @@ class Inverter:
         v, delta = x[:, : self.prior.dim], x[:, self.prior.dim :]
         layered = delta.unflatten(1, (self.prior.num_ws, self.prior.dim)) * self.config.delta_std
         return self.prior.to_ws(v, layered)
+
+    def _anchor(self, indices: range) -> Tensor:
+        return self._draw("anchor", indices, self.prior.dim * (1 + self.prior.num_ws))
 
     def _draw(self, stream: str, indices: range, dim: int) -> Tensor:
         rows = [torch.randn(1, dim, generator=self._generator(stream, k)) for k in indices]

@@ -59,4 +59,4 @@ def _probe(whitened: Callable[[Tensor], Tensor], dim: int, generator: Generator)
     r = whitened(x)
     u = torch.randn(r.shape, generator=generator).to(r)
     (g,) = torch.autograd.grad((r * u).sum(), x)
-    return g
+    return g.to(r.device)

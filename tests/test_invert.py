@@ -1,5 +1,6 @@
 """invert.py: every file it writes is read back and judged by Pillow, numpy and scikit-image."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -9,13 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib import colormaps
 from PIL import Image
 from safetensors.torch import load_file
 from skimage.color import deltaE_cie76, deltaE_ciede2000, rgb2lab
 
+import invert
 from inversion.operators import GreySmall
 from inversion.pipeline import rebuild
 from inversion.precondition import NUM_PROBES
+from inversion.pulse import PulseConfig
 from stylegan import load_generator
 from tests.inversion.tiny import SIDE, as_file, as_measurement, measured, picture_of
 from tests.invert_case import CHUNK, Case, Run, quick_config, run, save_grey, sha256
@@ -49,7 +53,7 @@ def five(case: Case) -> Run:
 def test_all_files_are_there(five: Run) -> None:
     assert (five.code, five.stdout) == (0, f"5 candidates in {five.folder}: see grid.png\n")
     names = [f"candidate-{k}.png" for k in range(5)]
-    names += ["grid.png", "result.json", "ws.safetensors"]
+    names += ["grid.png", "result.json", "spread.png", "ws.safetensors"]
     assert sorted(p.name for p in five.folder.iterdir()) == sorted(names)
     assert not list(five.folder.parent.glob(".*"))
     for k in range(5):
@@ -101,6 +105,17 @@ def test_result_names_inputs_versions_and_times(case: Case, five: Run) -> None:
     assert [row["seed"] for row in result["candidates"]] == [[0, k] for k in range(5)]
 
 
+def test_pulse_is_offered_to_compare_with(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PulseConfig.__init__, "__defaults__", (5, 0.4))
+    done = case.run("--samples", 2, "--method", "pulse")
+    assert (done.code, done.stderr) == (0, "")
+    assert (done.result["method"], done.result["solver"]["lr"]) == ("pulse", 0.4)
+    assert_pictures_are_as_reported(done, case.levels)
+    refused = case.run("--method", "pulse", "--encoder", case.generator)
+    assert refused.code == 2 and "--encoder" in refused.stderr
+    assert not refused.folder.exists()
+
+
 def test_latents_rebuild_the_pictures(case: Case, five: Run) -> None:
     ws = load_file(five.folder / "ws.safetensors")["ws"]
     G = load_generator(case.generator)
@@ -140,6 +155,18 @@ def test_ranking_is_by_residual_before_and_the_grid_follows_it(case: Case, five:
         assert np.array_equal(grid[top : top + 256, left : left + 256], expected)
 
 
+def test_spread_is_the_mean_difference_of_pairs_at_every_pixel(five: Run) -> None:
+    lab = [rgb2lab(five.png(f"candidate-{k}.png") / 255) for k in range(5)]
+    pairs = [deltaE_ciede2000(a, b) for a, b in itertools.combinations(lab, 2)]
+    expected = colormaps["inferno"](np.mean(pairs, axis=0) / invert.SPREAD_BRIGHTEST, bytes=True)
+    found = five.png("spread.png").astype(int)
+    assert np.abs(found - expected[..., :3]).max() <= 3 and found.std() > 10
+
+
+def test_one_candidate_has_no_spread(case: Case) -> None:
+    assert not (case.run("--samples", 1).folder / "spread.png").exists()
+
+
 def test_colour_distances_are_those_of_scikit_image(case: Case, five: Run) -> None:
     ws = load_file(five.folder / "ws.safetensors")["ws"]
     own = (case.G.synthesis(ws).clamp(-1, 1).permute(0, 2, 3, 1).double().numpy() + 1) / 2
@@ -163,7 +190,7 @@ def test_colour_distances_are_those_of_scikit_image(case: Case, five: Run) -> No
 def test_the_same_command_gives_the_same_bytes(case: Case, five: Run) -> None:
     again = case.run("--samples", 5)
     files = five.bytes_of("*.png", "ws.safetensors")
-    assert len(files) == 7 and again.bytes_of("*.png", "ws.safetensors") == files
+    assert len(files) == 8 and again.bytes_of("*.png", "ws.safetensors") == files
     first, second = five.result, again.result
     assert {**first, "seconds": 0} == {**second, "seconds": 0}
 
@@ -258,7 +285,7 @@ def test_what_no_picture_reproduces_is_written_with_one_warning(
 ) -> None:
     levels = make()
     done = case.run("--samples", 2, image=save_grey(tmp_path / "x.png", levels))
-    assert done.code == 0 and len(done.bytes_of("*.png")) == 3
+    assert done.code == 0 and len(done.bytes_of("*.png")) == 4
     warnings = [line for line in done.stderr.splitlines() if line.startswith("warning:")]
     assert len(warnings) == 1 and "2 of 2 candidates miss the input" in warnings[0]
     assert [row["feasible"] for row in done.result["candidates"]] == [False, False]

@@ -26,7 +26,9 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
     },
     "convert": {"": ["pickle", "--out"]},
     "invert": {
-        "": "--image --samples --outdir --seed --generator --encoder --device --size".split(),
+        "": (
+            "--image --samples --outdir --seed --generator --encoder --device --method --size"
+        ).split(),
     },
     "train_attributes": {
         "": (

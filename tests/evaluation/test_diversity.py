@@ -13,6 +13,7 @@ from evaluation.diversity import (
     pairwise_cie76,
     pairwise_ciede2000,
     rgb_to_lab,
+    spread_map,
 )
 
 # Sharma, Wu and Dalal 2005, table 1, all 34 pairs: L1 a1 b1, L2 a2 b2, CIEDE2000 to 4 decimals
@@ -113,6 +114,17 @@ def test_pairwise_matrix_is_the_mean_over_the_picture() -> None:
             assert by_76[i, j].item() == pytest.approx(expected, abs=1e-3)
     pairs = [by_76[i, j].item() for i in range(4) for j in range(i)]
     assert mean_pairwise(by_76) == pytest.approx(np.mean(pairs))
+
+
+def test_spread_map_is_the_mean_over_pairs_at_every_pixel() -> None:
+    images = random_bytes(4)
+    images[:, :, 0, 0] = 77  # what all show alike
+    lab = [color.rgb2lab(p.permute(1, 2, 0).numpy()) for p in images]
+    pairs = [color.deltaE_ciede2000(lab[i], lab[j]) for i in range(4) for j in range(i)]
+    found = spread_map(images)
+    np.testing.assert_allclose(found, np.mean(pairs, axis=0), atol=1e-3)
+    assert found[0, 0] == 0
+    assert found.mean().item() == pytest.approx(mean_pairwise(pairwise_ciede2000(images)))
 
 
 def test_bytes_and_scaled_pictures_give_the_same() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation.report import candidate_sheet, enlarge, tile
+from evaluation.report import candidate_sheet, enlarge, heat_map, tile
 
 
 def pictures(num: int, height: int, width: int, channels: int = 3) -> np.ndarray:
@@ -31,6 +31,14 @@ def test_tile_puts_pictures_row_by_row(num: int, columns: int, gap: int) -> None
 
 def test_tile_keeps_grey_pictures_grey() -> None:
     assert tile(pictures(2, 3, 3, 1), columns=2).shape == (3, 6, 1)
+
+
+def test_heat_map_grows_brighter_up_to_its_end() -> None:
+    found = heat_map(np.array([[-1.0, 0, 5, 10, 20, 40, 99]]), 40)
+    assert (found.dtype, found.shape) == (np.uint8, (1, 7, 3))
+    luma = found[0] @ np.array([0.299, 0.587, 0.114])
+    assert (np.diff(luma) >= 0).all() and (np.diff(luma[1:6]) > 10).all()
+    assert np.array_equal(found[0, 0], found[0, 1]) and np.array_equal(found[0, 5], found[0, 6])
 
 
 def test_enlarge_without_smoothing_repeats_pixels() -> None:
