@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import functools
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +22,8 @@ if TYPE_CHECKING:
 
     from data.degrade import Degradation
     from encoder.examples import Batch, Examples
-    from encoder.training import EncoderTrainer, Losses
+    from encoder.reporting import Reporter
+    from encoder.training import EncoderTrainer
     from engine.ranks import Ranks
     from engine.session import Session
     from inversion.operators import GreySmall
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
 NUM_HELD_OUT = 2000
 NATIVE = 32  # side of the plain held-out pictures
-STATISTICS = "stats.jsonl"
-SHOWN = ("train_mean", "train_flow", "r2_v", "flow_loss")  # of a row, on the terminal
 option = functools.partial(click.option, show_default=True)
 COUNT = click.IntRange(1)
 
@@ -42,6 +39,7 @@ COUNT = click.IntRange(1)
 @option("--generator", type=runtime.UserPath(), required=True, help="generator.safetensors")
 @option("--outdir", type=runtime.UserPath(), default=Path("runs"))
 @option("--data", type=runtime.UserPath(), help="Zip or folder of pictures to learn from as well.")
+@option("--lpips", type=runtime.UserPath(), help="Weights of LPIPS, for the pictures of --data.")
 @option("--steps", type=COUNT, default=20_000, help="Length of the whole run.")
 @option("--batch", type=COUNT, default=16, help="Examples per step, of all processes together.")
 @option("--lr", type=click.FloatRange(0, min_open=True), default=1e-3)
@@ -50,7 +48,7 @@ COUNT = click.IntRange(1)
 @option("--seed", type=click.IntRange(0), default=0)
 @option("--fp32", type=bool, help="No 16-bit arithmetic [where the processor has none].")
 @option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
-@option("--resume", type=runtime.UserPath(), help="Run or state to go on from.")
+@option("--resume", type=runtime.UserPath(), help="Run or state to go on from; auto: the newest.")
 def main(**options: Any) -> None:
     """Train a ResNet-50 to guess the latents that a small grey picture may come from."""
     import torch
@@ -66,12 +64,12 @@ def main(**options: Any) -> None:
         examples = make_examples(options)
         torch.set_num_threads(max(torch.get_num_threads() // 2, 1))  # half renders, half learns
         trainer = make_trainer(options, examples, ranks)
-        run = Path(ranks.once(lambda: str(open_run(options))))
-        load_newest(options, trainer, ranks)
+        run = open_run(options, ranks)
         with Session(run, ranks, versions=runtime.versions()) as session:
+            load_newest(session, options, trainer)
             if ranks.is_first:
                 runtime.setup_logging(run / "log.txt")
-            learn(session, Reporter(run, trainer, examples, options["eval_every"]))
+            learn(session, make_reporter(options, run, trainer, examples), examples)
 
 
 def make_examples(options: dict[str, Any]) -> Examples:
@@ -92,15 +90,17 @@ def make_trainer(options: dict[str, Any], examples: Examples, ranks: Ranks) -> E
     """Return a new encoder and its optimiser, the same in all processes."""
     import torch
 
+    from data.degrade import NUM_TOLD
     from encoder import Encoder, EncoderConfig
     from encoder.losses import ImageLoss
     from encoder.training import EncoderTrainer, EncoderTrainingConfig
     from engine.files import file_sha256
+    from evaluation.perceptual import load_lpips
     from inversion.config import InversionConfig
 
-    torch.manual_seed(options["seed"])
     G, prior = examples.G, examples.prior
-    config = EncoderConfig(prior.dim, G.config.num_ws, file_sha256(options["generator"]))
+    sha256 = file_sha256(options["generator"])
+    config = EncoderConfig(prior.dim, G.config.num_ws, sha256, NUM_TOLD)
     recipe = EncoderTrainingConfig(
         options["steps"],
         batch=options["batch"],
@@ -111,12 +111,14 @@ def make_trainer(options: dict[str, Any], examples: Examples, ranks: Ranks) -> E
     )
     side = G.config.img_resolution
     measure = exact(side, InversionConfig().finished_side(side), NATIVE)
-    loss = ImageLoss(examples.render, measure)
+    perceptual = options["lpips"] and load_lpips(options["lpips"], options["device"])
+    loss = ImageLoss(examples.render, measure, perceptual)
+    torch.manual_seed(options["seed"])
     return EncoderTrainer(Encoder(config).to(options["device"]), recipe, ranks, loss)
 
 
 class Spoiler:
-    """Degrade finished pictures: as drawn for each example, or plainly, to one size."""
+    """Degrade a generator's pictures: as drawn for each example, or plainly, to one size."""
 
     def __init__(self, G: Generator, seed: int, plain_size: int | None = None) -> None:
         from inversion.config import InversionConfig
@@ -146,7 +148,7 @@ class Spoiler:
         from engine.seeding import derive_generator
 
         if self.plain_size:
-            return Degradation(min(self.plain_size, self.side)), False
+            return Degradation(min(self.plain_size, self.side)), True
         generator = derive_generator(self.seed, stream, index)
         is_told = bool(torch.rand([], generator=generator) < 0.5)
         return draw_degradation(generator, min(SIZES[1], self.side)), is_told
@@ -183,33 +185,57 @@ def real_pictures(path: Path, G: Generator, seed: int) -> Callable[[Sequence[int
     return draw
 
 
-def open_run(options: dict[str, Any]) -> Path:
-    """Return a new run folder, or the one to resume."""
-    if options["resume"] is not None:
-        from engine.states import resolve_state
+def open_run(options: dict[str, Any], ranks: Ranks) -> Path:
+    """Return the run to go on with, after a look whether there is a state of it, or a new one."""
+    from engine.resume import begun_run, named_run, state_to_resume
 
-        return resolve_state(options["resume"]).resolve().parent
-    run = runtime.run_folder(options["outdir"], f"encoder-batch{options['batch']}")
-    text = json.dumps(options, indent=1, default=str) + "\n"
-    (run / "training_options.json").write_text(text)
+    resume, outdir, name = options["resume"], options["outdir"], f"encoder-batch{options['batch']}"
+    run = named_run(resume) or ranks.once(lambda: begun_run(resume, outdir, name))
+    if run is not None:
+        ranks.once(lambda: state_to_resume(run, resume))
+        return run
+    return ranks.once(lambda: new_run(options, name))
+
+
+def new_run(options: dict[str, Any], name: str) -> Path:
+    """Make a run folder with the options in it."""
+    run = runtime.run_folder(options["outdir"], name)
+    text = json.dumps(options, indent=1, default=str)
+    (run / "training_options.json").write_text(text + "\n")
     return run
 
 
-def load_newest(options: dict[str, Any], trainer: EncoderTrainer, ranks: Ranks) -> None:
-    """Load the state that the run goes on from, if it is one that is resumed."""
-    if options["resume"] is None:
-        return
-    from engine.states import load_state, resolve_state
+def load_newest(session: Session, options: dict[str, Any], trainer: EncoderTrainer) -> None:
+    """Load the state that the run goes on from, if there is one."""
+    from engine.resume import state_to_resume
+    from engine.states import load_state
 
-    state = Path(ranks.once(lambda: str(resolve_state(options["resume"]))))
-    trainer.load_state_dict(load_state(state))
+    state = session.ranks.once(lambda: state_to_resume(session.run, options["resume"]))
+    if state is not None:
+        trainer.load_state_dict(load_state(state))
 
 
-def learn(session: Session, reporter: Reporter) -> None:
+def make_reporter(
+    options: dict[str, Any], run: Path, trainer: EncoderTrainer, examples: Examples
+) -> Reporter:
+    """Return what measures on held-out renders: made small and grey alone, and as in training."""
+    from encoder.reporting import Reporter
+    from evaluation.curves import draw_curves
+
+    exams: dict[str, Batch] = {}
+    if trainer.ranks.is_first:
+        plain = replace(examples, spoil=Spoiler(examples.G, 0, NATIVE))
+        exams[""] = plain.held_out(NUM_HELD_OUT)
+        exams["degraded_"] = examples.held_out(NUM_HELD_OUT // 2)
+    to_ws, every = examples.prior.to_ws, options["eval_every"]
+    return Reporter(run, trainer, exams, to_ws, every, draw_curves, click.echo)
+
+
+def learn(session: Session, reporter: Reporter, examples: Examples) -> None:
     """Train to the end, or until a signal asks to stop; save and report on the way."""
     from encoder.training import train
 
-    trainer, examples = reporter.trainer, reporter.examples
+    trainer = reporter.trainer
     session.begin(trainer.step_count)
     reporter.begin()
     for step, losses in train(trainer, lambda indices: examples.batch("training", indices)):
@@ -229,71 +255,6 @@ def learn(session: Session, reporter: Reporter) -> None:
     if session.record.last_good != trainer.step_count:
         session.save(trainer.state_dict(), is_final=True)
     session.finish()
-
-
-class Reporter:
-    """Measure the encoder on held-out renders; write figures, the curves and weights."""
-
-    def __init__(self, run: Path, trainer: EncoderTrainer, examples: Examples, every: int) -> None:
-        self.run, self.trainer, self.examples, self.every = run, trainer, examples, every
-        self.exams = self._exams() if trainer.ranks.is_first else {}
-        self.losses: list[Losses] = []
-        self.started = time.monotonic()
-
-    def _exams(self) -> dict[str, Batch]:
-        """Return the held-out examples: small and grey and no more, and degraded as in training."""
-        plain = replace(self.examples, spoil=Spoiler(self.examples.G, 0, NATIVE))
-        return {
-            "": plain.held_out(NUM_HELD_OUT),
-            "degraded_": self.examples.held_out(NUM_HELD_OUT // 2),
-        }
-
-    def begin(self) -> None:
-        """Take up the figures of a run that is resumed."""
-        from engine.rows import forget_rows
-
-        if self.trainer.ranks.is_first:
-            forget_rows(self.run / STATISTICS, self.trainer.step_count)
-
-    def observe(self, step: int, losses: Losses) -> bool:
-        """Take note of one step; return whether a snapshot is due."""
-        self.losses.append(losses)
-        return step % self.every == 0 or step == self.trainer.config.total_steps
-
-    def snapshot(self) -> None:
-        """Measure on the held-out renders and write everything, if there is news."""
-        if not self.losses or not self.trainer.ranks.is_first:
-            return
-        import torch
-
-        from encoder.examination import examine, set_residual_covariance
-
-        encoder = self.trainer.encoder
-        marks: dict[str, float] = {}
-        for name, batch in self.exams.items():
-            found, errors = examine(encoder, batch, self.examples.prior.to_ws)
-            marks |= {f"{name}{key}": value for key, value in found.items()}
-            if not name:
-                set_residual_covariance(encoder, errors)
-        means = [torch.stack(column).mean().item() for column in zip(*self.losses, strict=True)]
-        names = (f"train_{name}" for name in self.losses[0]._fields)
-        self.losses.clear()
-        self._write(marks, dict(zip(names, means, strict=True)))
-
-    def _write(self, marks: dict[str, float], means: dict[str, float]) -> None:
-        from encoder.model import save_encoder
-        from engine.rows import append_row, read_rows
-        from evaluation.curves import draw_curves
-
-        step, path = self.trainer.step_count, self.run / STATISTICS
-        weights = self.run / "encoder.safetensors"
-        save_encoder(weights, self.trainer.encoder, trained_steps=step, **marks)
-        append_row(path, {"step": step, **means, **marks})
-        draw_curves(read_rows(path), self.run / "curves.png")
-        elapsed = str(timedelta(seconds=round(time.monotonic() - self.started)))
-        shown = {k: v for k, v in {**means, **marks}.items() if k.endswith(SHOWN)}
-        figures = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
-        click.echo(f"step {step:<7d} time {elapsed:<9} {figures}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from data.image_io import LUMA
 Measure = Callable[[Tensor, int], Tensor]  # x [1, 3, P, P], side -> y [1, 1, side, side], exact
 KERNELS = ("bicubic", "area", "bilinear", "lanczos")
 SIZES = (16, 128)  # smallest and largest side of the result
-PLAIN_SHARE, EACH_SHARE = 0.25, 0.4  # of pictures that are reduced only; of each of the others
+PLAIN_SHARE, EACH_SHARE = 0.4, 0.4  # of pictures that are reduced only; of each of the others
 QUALITIES = (30, 95)  # of JPEG
 NUM_TOLD = 14  # length of `told`
 

@@ -37,7 +37,7 @@ class EncoderConfig:
     latent_dim: int  # length of v
     num_ws: int  # layers of the generator that take a latent
     generator_sha256: str  # of the generator's file
-    told: int = 14  # numbers that describe a degradation, of which the first says whether they do
+    told: int  # numbers that describe a degradation
     rank: int = 16  # of the layers' own shares
     version: int = 2  # of this kind of file; the first kind (encoder.gaussian) has none
 
@@ -159,18 +159,19 @@ class Encoder(nn.Module):
             guess = self(look, guess, to_canvas(measure(guess.v, guess.delta)))
         return guess
 
-    def mean(self, y: Tensor) -> Tensor:
-        """Return the mean of v `[N, latent_dim]` for `y [N, 1, h, w]`, how degraded unknown."""
-        return self(self.look(y)).v
+    def mean(self, y: Tensor, told: Tensor | None = None) -> Tensor:
+        """Return the mean of v `[N, latent_dim]` for measurements as `look` takes them."""
+        return self(self.look(y, told)).v
 
-    def sample(self, y: Tensor, noise: Tensor) -> Tensor:
+    def sample(self, y: Tensor, noise: Tensor, told: Tensor | None = None) -> Tensor:
         """Return samples `v [K, latent_dim]` of the posterior for one measurement.
 
         Args:
             y: `[1, 1, h, w]` in [-1, 1].
             noise: standard normal, `[K, latent_dim]`; sample k depends on row k alone.
+            told: `[1, told]` as `look` takes it.
         """
-        return self.flow.sample(self(self.look(y)).condition, noise)
+        return self.flow.sample(self(self.look(y, told)).condition, noise)
 
 
 def save_encoder(path: Path, encoder: Encoder | GaussianEncoder, **facts: object) -> None:

@@ -33,7 +33,6 @@ class EncoderTrainingConfig:
     lr: float = 1e-3  # peak learning rate of AdamW
     warmup: int = 500  # steps in which it rises; then it falls as a half cosine to 0
     weight_decay: float = 0.01
-    max_norm: float = 5.0  # of the gradient
     precision: str = "fp32"  # or 'bf16' for the convolutions
     seed: int = 0
 
@@ -71,7 +70,11 @@ class Losses(NamedTuple):
 
 
 class EncoderTrainer:
-    """An encoder and its optimiser, the same in all processes."""
+    """An encoder and its optimiser, the same in all processes.
+
+    Raises:
+        ConfigError: the batch does not go into equal parts.
+    """
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class EncoderTrainer:
         ranks: Ranks = ALONE,
         image_loss: ImageLoss | None = None,
     ) -> None:
+        config.indices(0, ranks)  # refuses a batch that cannot be shared
         self.encoder = encoder.train()
         self.config, self.ranks, self.image_loss = config, ranks, image_loss
         self.parameters = list(encoder.parameters())
@@ -100,7 +104,6 @@ class EncoderTrainer:
         (torch.stack(losses).sum() * share).backward()
         told = torch.stack(losses).detach() * share
         self._sum_over_processes(told)
-        torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_norm)
         self.optimizer.step()
         self.step_count += 1
         return Losses(*told)

@@ -37,8 +37,8 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
     },
     "train_encoder": {
         "": (
-            "--generator --outdir --data --steps --batch --lr --passes --eval-every --seed --fp32 "
-            "--device --resume"
+            "--generator --outdir --data --lpips --steps --batch --lr --passes --eval-every "
+            "--seed --fp32 --device --resume"
         ).split(),
     },
     "train_gan": {

@@ -67,7 +67,7 @@ def of_the_first_kind(generator_sha256):
 
 
 def of_this_kind(generator_sha256):
-    return Encoder(EncoderConfig(16, 6, generator_sha256))
+    return Encoder(EncoderConfig(16, 6, generator_sha256, 14))
 
 
 @pytest.mark.parametrize("kind", [of_the_first_kind, of_this_kind])

@@ -1,16 +1,29 @@
+# ruff: noqa: F811
 """train_encoder.py from end to end on a tiny generator."""
 
-import json
 import os
 import shutil
 import signal
+import sys
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from tiny_models import digest, small_resnet, tiny_generator
+from tiny_models import digest, tiny_generator
+from torchrun_case import TWO_HERE, Launch
+from train_encoder_case import (  # noqa: F401
+    data,
+    examples,
+    generator_path,
+    invoke,
+    plain,
+    rows_of,
+    small,
+    training,
+)
+from train_gan_case import ROOT
 
 import train_encoder
 from encoder import load_encoder
@@ -20,44 +33,13 @@ from engine.lock import run_lock
 from engine.record import read_record
 from engine.session import Session, Wish
 from engine.states import load_state
-from inversion.latent import LatentPrior
 from stylegan import load_generator
 from stylegan.checkpoint import save_generator
 
-FIGURES = {"step", "train_mse_v", "mse_w", "r2_w", "mse_v", "r2_v"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small():
-    """A tenth of a ResNet-50, and 100 held-out renders instead of 2,000."""
-    num_threads = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("encoder.backbone.resnet50", small_resnet)
-        patch.setattr(train_encoder, "NUM_HELD_OUT", 100)
-        yield
-    torch.set_num_threads(num_threads)
-
-
-@pytest.fixture(scope="module")
-def generator_path(tmp_path_factory):
-    path = tmp_path_factory.mktemp("generator") / "generator.safetensors"
-    save_generator(path, tiny_generator())
-    return path
-
-
-def invoke(*args):
-    args = [*map(str, args), "--batch", "4", "--fp32", "true"]
-    return CliRunner().invoke(train_encoder.main, args, prog_name="train_encoder.py")
-
-
-def training(generator_path, outdir, *more):
-    result = invoke("--generator", generator_path, "--outdir", outdir, *more)
-    assert result.exit_code == 0, result.output
-    return result
-
-
-def rows_of(folder):
-    return [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
+LATENTS = ("v", "coarse", "middle", "fine")
+EXAM = [f"{kind}_{name}" for name in LATENTS for kind in ("mse", "r2")] + ["flow_loss"]
+LOSSES = {"train_mean", "train_flow", "train_image"}
+FIGURES = {*EXAM, *(f"degraded_{name}" for name in EXAM), *LOSSES, "step"}
 
 
 def assert_refused(result, code, exit_code, outdir=None):
@@ -85,7 +67,7 @@ def test_run_folder(run):
     assert sorted(os.listdir(folder)) == [
         "LATEST",
         "RUN.json",
-        "curve.png",
+        "curves.png",
         "encoder.safetensors",
         "log.txt",
         "state-000000002",
@@ -93,7 +75,7 @@ def test_run_folder(run):
         "stats.jsonl",
         "training_options.json",
     ]
-    curve = Image.open(folder / "curve.png")
+    curve = Image.open(folder / "curves.png")
     assert min(curve.size) >= 400 and len(np.unique(np.asarray(curve.convert("L")))) > 10
 
 
@@ -103,25 +85,23 @@ def test_statistics(run):
     assert [row["step"] for row in rows] == [2, 3]
     assert all(set(row) == FIGURES for row in rows)
     assert all(np.isfinite(list(row.values())).all() for row in rows)
-    assert all(row["mse_v"] > 0 and row["r2_v"] < 1 and row["r2_w"] < 1 for row in rows)
+    assert all(row["train_image"] == 0 and row["train_flow"] > 0.5 for row in rows)
     assert [line.split()[:2] for line in printed.splitlines()] == [["step", "2"], ["step", "3"]]
-    for name, value in rows[1].items():
-        assert name in ("step", "train_mse_v") or f"{name} {value:.4f}" in printed
+    for name in ("train_mean", "train_flow", "r2_v", "flow_loss", "degraded_r2_v"):
+        assert f"{name} {rows[1][name]:.4f}" in printed
 
 
-def test_figures_are_those_of_the_stored_encoder(run, generator_path):
+def test_figures_are_those_of_the_stored_encoder(run, generator_path, plain):
     """The last line of the statistics, computed again from the files."""
     folder, _ = run
     encoder = load_encoder(folder / "encoder.safetensors", generator_path)
-    G = load_generator(generator_path)
-    prior = LatentPrior.fit(G)
-    y, v = train_encoder.Renderer(G, prior, 0, "fp32").held_out_pairs()
+    batch = plain.held_out(100)
     with torch.no_grad():
-        errors = (v - encoder(y)).double().numpy()
+        errors = (batch.v - encoder(batch.look).v).double().numpy()
     row = rows_of(folder)[-1]
     assert row["mse_v"] == pytest.approx(np.mean(errors**2), rel=1e-5)
-    spread = v.double().numpy() - v.double().numpy().mean(0)
-    assert row["r2_v"] == pytest.approx(1 - np.sum(errors**2) / np.sum(spread**2), rel=1e-4)
+    spread = batch.v.double().numpy() - batch.v.double().numpy().mean(0)
+    assert row["r2_v"] == pytest.approx(1 - np.sum(errors**2) / np.sum(spread**2), abs=1e-5)
     root = encoder.residual_sqrt_cov.double().numpy()
     np.testing.assert_allclose(root @ root, errors.T @ errors / 100, rtol=1e-3, atol=1e-3)
 
@@ -129,75 +109,30 @@ def test_figures_are_those_of_the_stored_encoder(run, generator_path):
 def test_encoder_belongs_to_its_generator(run, generator_path):
     folder, _ = run
     encoder = load_encoder(folder / "encoder.safetensors", generator_path)
+    num_ws = load_generator(generator_path).config.num_ws
     assert encoder.config.generator_sha256 == file_sha256(generator_path)
-    assert (encoder.config.latent_dim, encoder.config.input_size) == (16, 32)
+    assert (encoder.config.latent_dim, encoder.config.num_ws) == (16, num_ws)
 
 
-# --- the pairs ---------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def renderer(generator_path):
-    G = load_generator(generator_path)
-    return train_encoder.Renderer(G, LatentPrior.fit(G, 5000), 0, "fp32")
-
-
-def finished_and_reduced(x, side):
-    """Enlarge `[3, R, R]` to 256 as finished pictures are, make it grey and small, by Pillow."""
-    grey = Image.fromarray(np.tensordot([0.299, 0.587, 0.114], x, 1).astype(np.float32))
-    large = grey.resize((256, 256), Image.Resampling.BICUBIC)
-    return np.asarray(large.resize((side, side), Image.Resampling.BICUBIC)).clip(-1, 1)
-
-
-def test_training_pairs_are_small_grey_pictures_of_their_latents(renderer):
-    """Pictures 1, 3, ... of the native size, 0, 2, ... of all sizes; the network sees 32x32."""
-    y, v = renderer.training_pairs(1, 4)
-    with torch.no_grad():
-        x = renderer.G.synthesis(renderer.prior.to_ws(v)).clamp(-1, 1).double().numpy()
-    assert y.shape == (4, 1, 32, 32) and v.shape == (4, 16)
-    for k, side in enumerate([12, 16, 14, 16]):  # sizes 2 and 3 of 8, 10, 12, 14, 16
-        small = np.rint((finished_and_reduced(x[k], side) + 1) * 127.5) / 127.5 - 1
-        seen = Image.fromarray(small.astype(np.float32)).resize((32, 32), Image.Resampling.BICUBIC)
-        assert np.abs(y[k, 0].numpy() - np.asarray(seen)).mean() < 0.1 / 255
-        assert np.abs(y[k, 0].numpy() - np.asarray(seen)).max() <= 3 / 255  # one level is 2 / 255
-
-
-def test_held_out_pairs_have_the_native_size(renderer):
-    y, v = renderer.held_out_pairs()
-    assert y.shape == (100, 1, 16, 16) and v.shape == (100, 16)
-    levels = (y.double().numpy() + 1) * 127.5
-    assert np.abs(levels - np.rint(levels)).max() < 1e-3
-    with torch.no_grad():
-        x = renderer.G.synthesis(renderer.prior.to_ws(v[:3])).clamp(-1, 1).double().numpy()
-    small = np.stack([finished_and_reduced(picture, 16) for picture in x])
-    assert np.abs(y[:3, 0].numpy() - small).max() <= 0.51 * 2 / 255  # rounded to 8 bits
-
-
-def test_every_size_is_trained(renderer, monkeypatch):
-    seen, measure = [], renderer._measure
-    monkeypatch.setattr(renderer, "_measure", lambda x, n: seen.append(n) or measure(x, n))
-    for step in range(5):
-        renderer.training_pairs(step, 4)
-    assert seen[1::2] == [16] * 10
-    assert sorted(seen[::2]) == sorted(2 * renderer.sizes) == sorted(2 * [8, 10, 12, 14, 16])
-
-
-def test_pairs_depend_on_seed_and_step_alone(renderer):
-    def drawn(seed, step):
-        other = train_encoder.Renderer(renderer.G, renderer.prior, seed, "fp32")
-        return digest(list(other.training_pairs(step, 2)))
-
-    assert drawn(0, 5) == drawn(0, 5)
-    assert len({drawn(0, 5), drawn(0, 7), drawn(1, 5)}) == 3
-    held_out = renderer.held_out_pairs()[1]
-    trained = torch.cat([renderer.training_pairs(step, 4)[1] for step in range(20)])
-    assert torch.cdist(held_out, trained).min() > 0.1, "a held-out latent was trained on"
-    assert len(held_out) == 100 and torch.cdist(held_out, held_out).fill_diagonal_(1).min() > 0.1
+def test_training_with_real_pictures(generator_path, data, tmp_path):
+    training(generator_path, tmp_path, "--steps", 2, "--eval-every", 2, "--data", data)
+    [row] = rows_of(next(tmp_path.iterdir()))
+    assert set(row) == FIGURES and row["train_image"] > 0.001
+    encoder = load_encoder(next(tmp_path.glob("*/encoder.safetensors")), generator_path)
+    assert encoder.shares.weight.any()
 
 
 # --- resuming ----------------------------------------------------------------------------------
 
 
+TWO_PROCESSES = f"""
+import sys
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+import encoder.backbone, tiny_models, train_encoder
+encoder.backbone.resnet50 = tiny_models.small_resnet
+train_encoder.NUM_HELD_OUT = 40
+train_encoder.main()
+"""
 SAVE = Wish(save=True, stop=0)
 ENDINGS = [
     (signal.SIGINT, 130, "interrupted"),
@@ -210,10 +145,10 @@ def stopped(generator_path, outdir, monkeypatch, at, ending, *more):
     number, exit_code, said = ending
     honest = EncoderTrainer.step
 
-    def step(self, y, v):
+    def step(self, batch):
         if self.step_count == at - 1:
             self.optimizer.register_step_post_hook(lambda *_: signal.raise_signal(number))
-        return honest(self, y, v)
+        return honest(self, batch)
 
     with monkeypatch.context() as patch:
         patch.setattr(EncoderTrainer, "step", step)
@@ -231,14 +166,13 @@ def test_resuming_is_bit_exact(generator_path, tmp_path, monkeypatch, ending):
     stopped(generator_path, tmp_path / "parts", monkeypatch, 2, ending, *more)
     [straight], [parts] = (tmp_path / "straight").iterdir(), (tmp_path / "parts").iterdir()
     assert [row["step"] for row in rows_of(parts)] == [2]
-    training(generator_path, tmp_path / "parts", *more, "--resume", parts)
+    resume = "auto" if ending[0] == signal.SIGTERM else parts
+    training(generator_path, tmp_path / "parts", *more, "--resume", resume)
     expected, found = (load_state(p / "state-000000003") for p in (straight, parts))
     assert digest(found) == digest(expected)
     assert len(list((tmp_path / "parts").iterdir())) == 1, "a second run folder"
     [last], again = rows_of(straight), rows_of(parts)[-1]
-    assert {k: again[k] for k in FIGURES - {"train_mse_v"}} == {
-        k: last[k] for k in FIGURES - {"train_mse_v"}
-    }
+    assert {k: again[k] for k in FIGURES - LOSSES} == {k: last[k] for k in FIGURES - LOSSES}
 
 
 def test_going_back_to_a_state(run, generator_path, tmp_path):
@@ -290,7 +224,26 @@ def test_wrong_generator(tmp_path, run):
         assert str(path) in result.stderr
 
 
-@pytest.mark.parametrize("change", [["--batch", "1"], ["--lr", "0"], ["--steps", "abc"], ["--x"]])
+@pytest.mark.slow
+def test_two_processes_train_the_encoder_of_one(generator_path, data, tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(TWO_PROCESSES)
+    options = ["--generator", generator_path, "--data", data, "--batch=8", "--fp32=true"]
+    options += ["--steps=3", "--eval-every=3", "--passes=1"]
+    for outdir, launcher in (("one", []), ("two", ["-m", "torch.distributed.run", *TWO_HERE])):
+        words = [*launcher, script, *options, "--outdir", tmp_path / outdir]
+        with Launch([sys.executable, *words], tmp_path / "logs", {}) as launch:
+            assert launch.wait() == 0, launch.complaints
+    one, two = (load_state(next((tmp_path / n).glob("*/state-000000003"))) for n in ("one", "two"))
+    for index, expected in one["optimizer"].items():
+        difference = two["optimizer"][index]["exp_avg"] - expected["exp_avg"]  # of the gradients
+        assert difference.norm() <= 0.01 * expected["exp_avg"].norm() + 1e-7, index
+    first, second = (rows_of(next((tmp_path / n).iterdir()))[-1] for n in ("one", "two"))
+    for name, value in first.items():
+        assert second[name] == pytest.approx(value, abs=2e-3), name
+
+
+@pytest.mark.parametrize("change", [["--batch", "0"], ["--lr", "0"], ["--steps", "abc"], ["--x"]])
 def test_usage_errors(tmp_path, change):
     outdir = tmp_path / "runs"
     args = ["--generator", str(tmp_path / "none"), "--outdir", str(outdir), *change]

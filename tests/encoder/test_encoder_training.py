@@ -32,7 +32,7 @@ def small_backbone(monkeypatch):
 def tiny_trainer(seed=0, generator_sha256="a", ranks=None, image_loss=None, **recipe):
     torch.manual_seed(seed)
     config = EncoderTrainingConfig(**RECIPE | recipe)
-    encoder = Encoder(EncoderConfig(DIM, NUM_WS, generator_sha256))
+    encoder = Encoder(EncoderConfig(DIM, NUM_WS, generator_sha256, TOLD))
     return EncoderTrainer(encoder, config, ranks or Ranks(), image_loss)
 
 
@@ -87,7 +87,7 @@ def test_recipes_that_are_refused():
         with pytest.raises(ConfigError, match=what):
             EncoderTrainingConfig(**RECIPE | wrong)
     with pytest.raises(ConfigError, match="batch of 8: it does not go into 3 equal parts"):
-        EncoderTrainingConfig(**RECIPE).indices(0, Ranks(0, 3))
+        tiny_trainer(ranks=Ranks(0, 3))
 
 
 def test_processes_share_a_step():
