@@ -1,65 +1,91 @@
-"""How well candidates agree with drawn faces that no training has seen, before projection.
+"""Candidates for faces whose truth is known, by several methods: PULSE, the encoder alone, ours.
 
-    python -m benchmarks.inversion --faces 20 --json runs/inversion.json
+    python -m benchmarks.inversion --count 20 --json runs/inversion.json
 
-Prints one line per face and the medians: the RMS of A G(ws) - y over candidates and over random
-samples of G, the correction that projection made, and the colour distance between candidates.
-Candidates are solved for as `invert.py` does it.
+Prints and writes one row per method over all faces: `--count` drawn ones that no training has
+seen, and as many generated ones. `COLUMNS` in `benchmarks.scores` says what each number is;
+`generator_evaluations` are pictures synthesised per candidate, with or without gradient, and
+`seconds` the wall clock for all candidates of a face. `pulse-tuned` is the best of `RATES` by
+residual before projection, over the very faces that are reported.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import click
+import numpy as np
+import torch
+from torch import Tensor
+
+from attributes.reader import PRETRAINED, load_reader
+from benchmarks.scores import Judges, Scores, score, summary
+from data.faces import describe, draw
+from data.image_io import from_uint8, save_png, to_uint8
+from encoder import load_encoder
+from engine.seeding import derive_generator
+from evaluation.report import tile
+from inversion.config import InversionConfig
+from inversion.counting import counted
+from inversion.guesses import Guesses
+from inversion.latent import LatentPrior
+from inversion.operators import GreySmall, sample_at
+from inversion.pipeline import Inverter
+from inversion.pulse import PulseConfig, PulseInverter
+from stylegan import load_generator
+from stylegan.generator import native_precision
 
 HELD_OUT_SEED = 1  # the training set is seed 0
+RATES = (0.1, 0.2, 0.4, 0.8)
+METHODS = ("pulse", "pulse-tuned", "encoder", "flow", "ours")
+SETS = ("drawn", "generated")
 
 
 @click.command()
 @click.option("--generator", type=Path, default=Path("pretrained/generator.safetensors"))
 @click.option("--encoder", type=Path, default=Path("pretrained/encoder.safetensors"))
-@click.option("--faces", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--count", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--samples", type=click.IntRange(2), default=8, show_default=True)
 @click.option("--size", type=click.IntRange(8), default=32, show_default=True)
-@click.option("--set", "changes", multiple=True, help="An option of the solver, as tau=0.1.")
-@click.option("--sheet", type=Path, help="Write the candidates of all faces as one picture.")
-@click.option("--json", "report", type=Path, help="Write the numbers as JSON.")
+@click.option("--method", "methods", multiple=True, type=click.Choice(METHODS), default=METHODS)
+@click.option("--set", "changes", multiple=True, help="An option of our solver, as tau=0.1.")
+@click.option("--lpips", type=Path, help="Weights of LPIPS (AlexNet), for a column of it.")
+@click.option(
+    "--sheets", type=Path, help="Folder for one picture of candidates per method and set."
+)
+@click.option("--json", "report", type=Path, help="Write the rows as JSON.")
 def main(
     generator: Path,
     encoder: Path,
-    faces: int,
-    samples: int,
-    size: int,
-    changes: tuple[str, ...],
-    sheet: Path | None,
+    count: int,
+    methods: tuple[str, ...],
+    sheets: Path | None,
     report: Path | None,
+    lpips: Path | None,
+    **options: Any,
 ) -> None:
-    """Invert held-out drawn faces and print what came out."""
-    import numpy as np
+    """Invert faces whose truth is known and print one row per method."""
+    reader = load_reader() if PRETRAINED.exists() else None
+    judges = Judges(reader, None)
+    if lpips:
+        from evaluation.perceptual import load_lpips
 
-    from data.image_io import save_png
-    from stylegan import load_generator
-
-    G = load_generator(generator)
-    if not encoder.exists():
-        print(f"{encoder}: no such file: candidates start from the prior")
-    solver = Solver(G, generator, encoder, parse(changes), samples, size)
-    rows, sheets = [], []
-    for index in range(faces):
-        row, picture = solver.face(index)
-        rows.append(row)
-        sheets.append(picture)
-        print("  ".join(f"{name} {value:7.2f}" for name, value in row.items()), flush=True)
-    medians = {name: float(np.median([row[name] for row in rows])) for name in rows[0]}
-    medians["random_rms_255"] = solver.random_rms()
-    print("median  " + "  ".join(f"{name} {value:.2f}" for name, value in medians.items()))
-    if sheet:
-        save_png(sheet, np.concatenate(sheets))
-    if report:
-        report.write_text(json.dumps({"medians": medians, "faces": rows}, indent=1) + "\n")
+        judges = Judges(reader, load_lpips(lpips))
+    bench = Bench(generator, encoder, judges, **options)
+    rows = []
+    for method in methods:
+        if method == "flow" and not bench.has_flow:
+            print(f"{encoder}: an encoder without a flow: no row of that name")
+            continue
+        rows.append(bench.row(method, count, sheets))
+        print("  ".join(f"{k} {v}" for k, v in rows[-1].items() if k != "sets"), flush=True)
+        if report:
+            report.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def parse(changes: tuple[str, ...]) -> dict[str, float | int | str]:
@@ -74,83 +100,103 @@ def parse(changes: tuple[str, ...]) -> dict[str, float | int | str]:
     return values
 
 
-class Solver:
-    """Invert the grey small versions of held-out drawn faces."""
+class Bench:
+    """The models, the faces and the ways to invert them."""
 
-    def __init__(self, G, generator, encoder, changes, samples, size):
-        from encoder import load_encoder
-        from inversion.config import InversionConfig
-        from inversion.latent import LatentPrior
-        from inversion.operators import GreySmall
-        from stylegan.generator import native_precision
-
-        self.G, self.prior = G, LatentPrior.fit(G)
-        self.encoder = load_encoder(encoder, generator) if encoder.exists() else None
-        self.config = InversionConfig(**{"precision": native_precision()} | changes)
-        self.samples = samples
-        self.side = self.config.finished_side(G.config.img_resolution)
+    def __init__(
+        self,
+        generator: Path,
+        encoder: Path,
+        judges: Judges,
+        samples: int,
+        size: int,
+        changes: tuple[str, ...],
+    ) -> None:
+        self.G = load_generator(generator)
+        self.prior = LatentPrior.fit(self.G)
+        self.encoder = load_encoder(encoder, generator)
+        self.config = InversionConfig(**{"precision": native_precision()} | parse(changes))  # type: ignore[arg-type]
+        self.judges, self.samples = judges, samples
+        self.side = self.config.finished_side(self.G.config.img_resolution)
         self.A = GreySmall(self.side, (size, size))
 
-    def measure(self, index: int):
-        """Return the picture and the measurement of a held-out face."""
-        import numpy as np
+    @property
+    def has_flow(self) -> bool:
+        """Whether the encoder's samples are those of a flow."""
+        return hasattr(self.encoder, "flow")
 
-        from data.faces import describe, draw
-        from data.image_io import from_uint8
-
-        drawn = np.asarray(draw(describe(HELD_OUT_SEED, index), self.side))
-        x = from_uint8(drawn[None])
-        return x, self.A.quantised(x)
-
-    def random_rms(self, num: int = 64) -> float:
-        """Return the median RMS between measurements of random samples and of faces."""
-        import torch
-
-        from inversion.objective import one_sided_residual
-        from inversion.operators import sample_at
-
-        z = torch.randn(num, self.G.config.z_dim, generator=torch.Generator().manual_seed(0))
+    def truth(self, kind: str, index: int) -> Tensor:
+        """Return a face `[1, 3, P, P]` in [-1, 1] on the 8-bit grid that no training has seen."""
+        if kind == "drawn":
+            drawn = draw(describe(HELD_OUT_SEED, index), self.side)
+            return from_uint8(np.asarray(drawn)[None])
+        z = torch.randn(1, self.G.config.z_dim, generator=derive_generator(1, "benchmark", index))
         with torch.inference_mode():
-            y_hat = self.A(sample_at(self.G(z).clamp(-1, 1), self.side).clamp(-1, 1))
-        y = torch.cat([self.measure(index)[1] for index in range(num)])
-        r = one_sided_residual(y)(y_hat, y)
-        return (r.square().flatten(1).mean(1).sqrt() * 127.5).median().item()
+            picture = sample_at(self.G(z).clamp(-1, 1), self.side)
+        return from_uint8(to_uint8(picture.clamp(-1, 1)))
 
-    def face(self, index: int):
-        """Invert one face; return its numbers and a row of pictures."""
-        import numpy as np
-        import torch
+    def row(self, method: str, count: int, sheets: Path | None) -> dict[str, Any]:
+        """Return the columns of a method over all faces, and of each set apart."""
+        if method == "pulse-tuned":
+            tried = [self._row(method, PulseConfig(lr=lr), count, sheets) for lr in RATES]
+            return min(tried, key=lambda row: row["residual_before_rms_255"])
+        return self._row(method, PulseConfig(), count, sheets)
 
-        from data.image_io import to_uint8
-        from evaluation.diversity import mean_pairwise, pairwise_ciede2000
-        from evaluation.report import tile
-        from inversion.pipeline import Inverter
+    def _row(
+        self, method: str, pulse: PulseConfig, count: int, sheets: Path | None
+    ) -> dict[str, Any]:
+        scores: dict[str, list[Scores]] = {}
+        for kind in SETS:
+            found = [self.face(method, pulse, self.truth(kind, k)) for k in range(count)]
+            scores[kind] = [each for each, _ in found]
+            if sheets:
+                save_png(sheets / f"{method}-{kind}.png", np.concatenate([row for _, row in found]))
+        everything = summary([face for kind in SETS for face in scores[kind]])
+        sets = {kind: summary(faces) for kind, faces in scores.items()}
+        settings = {"lr": pulse.lr} if method.startswith("pulse") else {}
+        return {"method": method, **settings, **everything, "sets": sets}
 
-        x, y = self.measure(index)
-        network = self.encoder
-        start = (lambda noise: noise) if network is None else lambda n: network.sample(y, n)
-        inverter = Inverter(self.G, self.prior, self.A, y, start, self.config, seed=0)
-        began = time.monotonic()
-        found = list(inverter.candidates(self.samples))
-        seconds = time.monotonic() - began
-        before = torch.cat([part.pictures for part in found])
-        after = torch.cat([part.projection.pixels for part in found])
-
-        def column(name: str) -> torch.Tensor:
-            return torch.cat([getattr(part.projection, name) for part in found])
-
-        row = {
-            "face": index,
-            "before_rms_255": torch.cat([p.residual_before_rms_255 for p in found]).median().item(),
-            "correction_rms_255": column("correction_rms_255").median().item(),
-            "worst_255": column("residual_max_255").max().item(),
-            "ciede2000_before": mean_pairwise(pairwise_ciede2000(before)),
-            "ciede2000_after": mean_pairwise(pairwise_ciede2000(after)),
-            "seconds": seconds,
-        }
+    def face(self, method: str, pulse: PulseConfig, x: Tensor) -> tuple[Scores, np.ndarray]:
+        """Invert one face; return its scores and a row: truth, input spread out, candidates."""
+        y = self.A.quantised(x)
+        inverter = self.inverter(method, pulse, y)
+        with counted(self.G) as evaluations, resources() as used:
+            found = list(inverter.candidates(self.samples))
+        scores = score(x, y, self.A, found, self.judges) | used
+        scores["evaluations"] = [evaluations.pictures / self.samples]
         grey = self.A.right_inverse(y).clamp(-1, 1)
-        cells = np.concatenate([to_uint8(part) for part in (x, grey, before, after)])
-        return row, tile(cells, len(cells))
+        pictures = [x, grey, *(part.projection.pixels for part in found)]
+        cells = np.concatenate([to_uint8(part) for part in pictures])
+        return scores, tile(cells, len(cells))
+
+    def inverter(self, method: str, pulse: PulseConfig, y: Tensor) -> Inverter:
+        """Return what solves for the candidates of `y` by a method."""
+
+        def sampled(noise: Tensor) -> Tensor:
+            return self.encoder.sample(y, noise)
+
+        def mean(noise: Tensor) -> Tensor:
+            return self.encoder.mean(y).expand_as(noise)
+
+        start = mean if method == "encoder" else sampled
+        problem = (self.G, self.prior, self.A, y, start, self.config, 0)
+        if method.startswith("pulse"):
+            return PulseInverter(*problem, pulse)
+        return Inverter(*problem) if method == "ours" else Guesses(*problem)
+
+
+@contextmanager
+def resources() -> Iterator[Scores]:
+    """Measure the wall clock and the largest resident memory (Linux) inside the block."""
+    used: Scores = {}
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far (man 5 proc)
+    began = time.monotonic()
+    yield used
+    used["seconds"] = [time.monotonic() - began]
+    with suppress(OSError):
+        status = Path("/proc/self/status").read_text()
+        used["peak_memory_mb"] = [int(status.split("VmHWM:")[1].split()[0]) / 1024]
 
 
 if __name__ == "__main__":
