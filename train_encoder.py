@@ -6,7 +6,7 @@ python train_encoder.py --generator runs/00000-.../generator.safetensors --outdi
 from __future__ import annotations
 
 import dataclasses
-import json
+import functools
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,18 +16,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import runtime
+from engine.fitting import Reporter, fit, open_run
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from encoder import Encoder
-    from encoder.training import EncoderTrainer, HeldOut, Pairs
-    from engine.session import Session
+    from encoder.training import EncoderTrainer, HeldOut
     from inversion.latent import LatentPrior
     from stylegan import Generator
 
 NUM_HELD_OUT = 2000
-STATISTICS = "stats.jsonl"
 INPUT_SIZE = 32  # side of the network's input; half of the training pairs have it
 
 
@@ -59,7 +58,7 @@ def main(**options: Any) -> None:
 
     from custom_ops.allocator import keep_freed_memory
     from encoder import Encoder, EncoderConfig
-    from encoder.training import EncoderTrainer, EncoderTrainingConfig
+    from encoder.training import EncoderTrainer, EncoderTrainingConfig, train
     from engine.files import file_sha256
     from engine.ranks import ALONE
     from engine.session import Session
@@ -77,37 +76,13 @@ def main(**options: Any) -> None:
     config = EncoderConfig(prior.dim, file_sha256(options["generator"]), INPUT_SIZE)
     recipe = EncoderTrainingConfig(options["steps"], lr=options["lr"], precision=precision)
     trainer = EncoderTrainer(Encoder(config), recipe)
-    run = open_run(options, trainer)
+    name = f"encoder-batch{options['batch']}"
+    run = open_run(options, trainer, lambda: runtime.run_folder(options["outdir"], name))
     with Session(run, ALONE, versions=runtime.versions()) as session:
         runtime.setup_logging(run / "log.txt")
-        reporter = Reporter(run, trainer, renderer, options["eval_every"])
-        learn(session, reporter, lambda step: renderer.training_pairs(step, options["batch"]))
-
-
-def learn(session: Session, reporter: Reporter, pairs: Pairs) -> None:
-    """Train to the end, or until a signal asks to stop; save and report on the way."""
-    from encoder.training import train
-
-    trainer = reporter.trainer
-    session.begin(trainer.step_count)
-    reporter.begin()
-    for step, loss in train(trainer, pairs):
-        is_due = reporter.observe(step, loss)
-        wish = session.after_step(step)
-        if wish.stop:
-            session.save(trainer.state_dict(), is_final=True)
-            session.tell_stop(wish.stop)
-        if is_due or wish.stop:
-            with session.snapshot_disk.survived(f"snapshot of step {step}"):
-                reporter.snapshot()
-        if wish.stop:
-            session.leave(wish.stop)
-        if is_due or wish.save:
-            session.save(trainer.state_dict())
-    reporter.snapshot()
-    if session.record.last_good != trainer.step_count:
-        session.save(trainer.state_dict(), is_final=True)
-    session.finish()
+        reporter = EncoderReporter(run, trainer, renderer, options["eval_every"])
+        pairs = functools.partial(renderer.training_pairs, num=options["batch"])
+        fit(session, reporter, train(trainer, pairs))
 
 
 class Renderer:
@@ -173,67 +148,35 @@ class Renderer:
         return y, v
 
 
-def open_run(options: dict[str, Any], trainer: EncoderTrainer) -> Path:
-    """Return a new run folder, or the one to resume with a state of it loaded."""
-    if options["resume"] is None:
-        run = runtime.run_folder(options["outdir"], f"encoder-batch{options['batch']}")
-        text = json.dumps(options, indent=1, default=str)
-        (run / "training_options.json").write_text(text + "\n")
-        return run
-    from engine.states import load_state, resolve_state
-
-    state = resolve_state(options["resume"])
-    trainer.load_state_dict(load_state(state))
-    return state.resolve().parent
-
-
-class Reporter:
+class EncoderReporter(Reporter):
     """Measure the encoder on held-out renders; write figures, the curve and weights."""
 
+    trainer: EncoderTrainer
+
     def __init__(self, run: Path, trainer: EncoderTrainer, renderer: Renderer, every: int) -> None:
-        self.run, self.trainer, self.renderer, self.every = run, trainer, renderer, every
+        super().__init__(run, trainer, every)
+        self.renderer = renderer
         self.y, self.v = renderer.held_out_pairs()
-        self.losses: list[Tensor] = []
-        self.started = time.monotonic()
-
-    def begin(self) -> None:
-        """Take up the figures of a run that is resumed."""
-        from engine.rows import forget_rows
-
-        forget_rows(self.run / STATISTICS, self.trainer.step_count)
-
-    def observe(self, step: int, loss: Tensor) -> bool:
-        """Take note of one step; return whether a snapshot is due."""
-        self.losses.append(loss)
-        return step % self.every == 0 or step == self.trainer.config.total_steps
 
     def snapshot(self) -> None:
-        """Measure on the held-out renders and write everything, if there is news."""
-        if not self.losses:
-            return
-        import torch
-
+        """Measure on the held-out renders and write everything."""
         from encoder.training import evaluate, predict, set_residual_covariance
 
         guess = predict(self.trainer.encoder, self.y)
         result = evaluate(guess, self.v, lambda v: self.renderer.prior.to_ws(v)[:, 0])
         set_residual_covariance(self.trainer.encoder, guess, self.v)
         self._write_weights(result)
-        self._write_statistics(result, torch.stack(self.losses).mean().item())
-        self.losses.clear()
+        self._write_statistics(result)
 
-    def _write_statistics(self, result: HeldOut, loss: float) -> None:
-        from engine.rows import append_row, read_rows
-
-        step = self.trainer.step_count
-        stats = {"step": step, "train_mse_v": loss, **dataclasses.asdict(result)}
-        append_row(self.run / STATISTICS, stats)
+    def _write_statistics(self, result: HeldOut) -> None:
+        step, figures, loss = self.trainer.step_count, dataclasses.asdict(result), self.mean_loss()
+        rows = self.add_row({"train_mse_v": loss, **figures})
         elapsed = str(timedelta(seconds=round(time.monotonic() - self.started)))
         click.echo(
             f"step {step:<7d} time {elapsed:<9} train mse_v {loss:.4f}   held-out "
-            + "  ".join(f"{name} {value:.4f}" for name, value in dataclasses.asdict(result).items())
+            + "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
         )
-        draw_curve(self.run / "curve.png", read_rows(self.run / STATISTICS))
+        draw_curve(self.run / "curve.png", rows)
 
     def _write_weights(self, result: HeldOut) -> None:
         from encoder.model import save_encoder

@@ -1,6 +1,5 @@
 """Train an encoder on pairs (y, v) that a frozen generator makes without end."""
 
-import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from encoder.model import Encoder
+from engine.fitting import warm_cosine
 from stylegan.checkpoint import CheckpointError
 from stylegan.config import ConfigError
 
@@ -36,8 +36,7 @@ class EncoderTrainingConfig:
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step."""
-        rise = min((step + 1) / max(self.warmup, 1), 1)
-        return self.lr * rise * (1 + math.cos(math.pi * step / self.total_steps)) / 2
+        return self.lr * warm_cosine(step, self.total_steps, self.warmup)
 
 
 @dataclass(frozen=True)
