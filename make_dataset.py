@@ -8,13 +8,12 @@ import click
 
 import runtime
 
+MEDIA = ("colour", "grey", "lineart", "screentone")  # those of data.faces, which takes time to load
+
 
 @click.group(cls=runtime.VerbGroup)
 def make_dataset() -> None:
     """Make and check data sets (zip files in StyleGAN's layout)."""
-
-
-_MEDIA = ("colour", "grey", "lineart", "screentone")
 
 
 @make_dataset.command()
@@ -28,7 +27,7 @@ _MEDIA = ("colour", "grey", "lineart", "screentone")
     "--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes."
 )
 @click.option(
-    "--medium", type=click.Choice(_MEDIA), default="colour", show_default=True, help="Drawn in."
+    "--medium", type=click.Choice(MEDIA), default="colour", show_default=True, help="Drawn in."
 )
 def faces(count: int, size: int, seed: int, out: Path, workers: int, medium: str) -> None:
     """Draw anime faces, each with its description."""

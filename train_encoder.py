@@ -7,7 +7,6 @@ torchrun --standalone --nproc-per-node 8 -- train_encoder.py ...
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +21,9 @@ if TYPE_CHECKING:
 
     from data.degrade import Degradation
     from encoder.examples import Batch, Examples
-    from encoder.reporting import Reporter
+    from encoder.reporting import EncoderReporter
     from encoder.training import EncoderTrainer
     from engine.ranks import Ranks
-    from engine.session import Session
     from inversion.operators import GreySmall
     from stylegan import Generator
 
@@ -54,6 +52,8 @@ def main(**options: Any) -> None:
     import torch
 
     from custom_ops.allocator import keep_freed_memory
+    from encoder.training import train
+    from engine.fitting import fit, load_newest, open_run
     from engine.ranks import joined
     from engine.session import Session
     from stylegan.device import pick_device
@@ -64,12 +64,14 @@ def main(**options: Any) -> None:
         examples = make_examples(options)
         torch.set_num_threads(max(torch.get_num_threads() // 2, 1))  # half renders, half learns
         trainer = make_trainer(options, examples, ranks)
-        run = open_run(options, ranks)
+        name = f"encoder-batch{options['batch']}"
+        run = open_run(options, name, runtime.run_folder, ranks)
         with Session(run, ranks, versions=runtime.versions()) as session:
-            load_newest(session, options, trainer)
+            load_newest(session, options["resume"], trainer)
             if ranks.is_first:
                 runtime.setup_logging(run / "log.txt")
-            learn(session, make_reporter(options, run, trainer, examples), examples)
+            reporter = make_reporter(options, run, trainer, examples)
+            fit(session, reporter, train(trainer, functools.partial(examples.batch, "training")))
 
 
 def make_examples(options: dict[str, Any]) -> Examples:
@@ -185,41 +187,11 @@ def real_pictures(path: Path, G: Generator, seed: int) -> Callable[[Sequence[int
     return draw
 
 
-def open_run(options: dict[str, Any], ranks: Ranks) -> Path:
-    """Return the run to go on with, after a look whether there is a state of it, or a new one."""
-    from engine.resume import begun_run, named_run, state_to_resume
-
-    resume, outdir, name = options["resume"], options["outdir"], f"encoder-batch{options['batch']}"
-    run = named_run(resume) or ranks.once(lambda: begun_run(resume, outdir, name))
-    if run is not None:
-        ranks.once(lambda: state_to_resume(run, resume))
-        return run
-    return ranks.once(lambda: new_run(options, name))
-
-
-def new_run(options: dict[str, Any], name: str) -> Path:
-    """Make a run folder with the options in it."""
-    run = runtime.run_folder(options["outdir"], name)
-    text = json.dumps(options, indent=1, default=str)
-    (run / "training_options.json").write_text(text + "\n")
-    return run
-
-
-def load_newest(session: Session, options: dict[str, Any], trainer: EncoderTrainer) -> None:
-    """Load the state that the run goes on from, if there is one."""
-    from engine.resume import state_to_resume
-    from engine.states import load_state
-
-    state = session.ranks.once(lambda: state_to_resume(session.run, options["resume"]))
-    if state is not None:
-        trainer.load_state_dict(load_state(state))
-
-
 def make_reporter(
     options: dict[str, Any], run: Path, trainer: EncoderTrainer, examples: Examples
-) -> Reporter:
+) -> EncoderReporter:
     """Return what measures on held-out renders: made small and grey alone, and as in training."""
-    from encoder.reporting import Reporter
+    from encoder.reporting import EncoderReporter
     from evaluation.curves import draw_curves
 
     exams: dict[str, Batch] = {}
@@ -227,34 +199,8 @@ def make_reporter(
         plain = replace(examples, spoil=Spoiler(examples.G, 0, NATIVE))
         exams[""] = plain.held_out(NUM_HELD_OUT)
         exams["degraded_"] = examples.held_out(NUM_HELD_OUT // 2)
-    to_ws, every = examples.prior.to_ws, options["eval_every"]
-    return Reporter(run, trainer, exams, to_ws, every, draw_curves, click.echo)
-
-
-def learn(session: Session, reporter: Reporter, examples: Examples) -> None:
-    """Train to the end, or until a signal asks to stop; save and report on the way."""
-    from encoder.training import train
-
-    trainer = reporter.trainer
-    session.begin(trainer.step_count)
-    reporter.begin()
-    for step, losses in train(trainer, lambda indices: examples.batch("training", indices)):
-        is_due = reporter.observe(step, losses)
-        wish = session.after_step(step)
-        if wish.stop:
-            session.save(trainer.state_dict(), is_final=True)
-            session.tell_stop(wish.stop)
-        if is_due or wish.stop:
-            with session.snapshot_disk.survived(f"snapshot of step {step}"):
-                reporter.snapshot()
-        if wish.stop:
-            session.leave(wish.stop)
-        if is_due or wish.save:
-            session.save(trainer.state_dict())
-    reporter.snapshot()
-    if session.record.last_good != trainer.step_count:
-        session.save(trainer.state_dict(), is_final=True)
-    session.finish()
+    every, to_ws = options["eval_every"], examples.prior.to_ws
+    return EncoderReporter(run, trainer, every, draw_curves, click.echo, exams=exams, to_ws=to_ws)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from data.faces import FaceDescription
 from data.faces import description as tables
+from data.faces.colour import oklab
 from data.faces.paint import colour_paint
 from data.faces.palette import EYES, HAIR
 
@@ -87,18 +88,3 @@ def truth_of(face: FaceDescription, softness: float = 0.0, grain: float = 0.0) -
     return Truth(
         np.array(list(choices.values()), np.int64), np.array(list(numbers.values()), np.float32)
     )
-
-
-_TO_CONE = ((0.4122214708, 0.5363325363, 0.0514459929),
-            (0.2119034982, 0.6806995451, 0.1073969566),
-            (0.0883024619, 0.2817188376, 0.6299787005))  # fmt: skip
-_TO_LAB = ((0.2104542553, 0.7936177850, -0.0040720468),
-           (1.9779984951, -2.4285922050, 0.4505937099),
-           (0.0259040371, 0.7827717662, -0.8086757660))  # fmt: skip
-
-
-def oklab(colour: tuple[int, int, int]) -> NDArray[np.float64]:
-    """Convert 8-bit sRGB to OKLab: lightness in [0, 1], green to red, blue to yellow."""
-    coded = np.array(colour) / 255
-    linear = np.where(coded > 0.04045, ((coded + 0.055) / 1.055) ** 2.4, coded / 12.92)
-    return np.array(_TO_LAB) @ np.cbrt(np.array(_TO_CONE) @ linear)

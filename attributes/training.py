@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from attributes.network import Network
 from attributes.pictures import Examples
 from attributes.schema import UNREADABLE, Truth
 from data.image_io import from_uint8
+from engine.fitting import warm_cosine
 from stylegan.checkpoint import CheckpointError
 from stylegan.config import ConfigError
 
@@ -39,8 +39,7 @@ class ReaderTrainingConfig:
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step."""
-        rise = min((step + 1) / max(self.warmup, 1), 1)
-        return self.lr * rise * (1 + math.cos(math.pi * step / self.total_steps)) / 2
+        return self.lr * warm_cosine(step, self.total_steps, self.warmup)
 
 
 class ReaderTrainer:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -82,7 +83,7 @@ def describe() -> dict[str, str]:
     try:
         compiler = _find_compiler()
         command = [compiler, "--version"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+        done = _finished(command, timeout=30, check=True)
         compiler += ", " + (done.stdout.splitlines() or ["no version"])[0]
     except (OSError, subprocess.SubprocessError) as error:
         compiler = str(error)
@@ -145,9 +146,7 @@ def cache_folder() -> Path:
 
 def _digest(compiler: str) -> str:
     """Name everything the machine code depends on."""
-    version = subprocess.run(
-        [compiler, "--version"], capture_output=True, text=True, check=True, timeout=30
-    ).stdout
+    version = _finished([compiler, "--version"], timeout=30, check=True).stdout
     parts = [*FLAGS, *_link_flags(), compiler, version, platform.machine(), cpu_flags()]
     parts += [f"{path.name}\n{path.read_text()}" for path in sorted(SOURCES.iterdir())]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
@@ -247,8 +246,13 @@ def _find_ninja() -> str | None:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=COMPILE_SECONDS
-    )
+    done = _finished(command, timeout=COMPILE_SECONDS, cwd=folder)
     if done.returncode != 0:
         raise OSError(f"{Path(command[0]).name} failed: {(done.stdout + done.stderr)[-250:]}")
+
+
+def _finished(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command in a session of its own: a launcher that stops a training signals its group."""
+    return subprocess.run(
+        command, capture_output=True, text=True, start_new_session=True, **options
+    )

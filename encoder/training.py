@@ -1,6 +1,5 @@
 """Train an encoder on examples that a frozen generator makes without end."""
 
-import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from torch import Tensor
 from encoder.examples import Batch
 from encoder.losses import ImageLoss, flow_losses
 from encoder.model import Encoder, Guess
+from engine.fitting import warm_cosine
 from engine.ranks import ALONE, Ranks
 from stylegan.checkpoint import CheckpointError
 from stylegan.config import ConfigError
@@ -44,8 +44,7 @@ class EncoderTrainingConfig:
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step."""
-        rise = min((step + 1) / max(self.warmup, 1), 1)
-        return self.lr * rise * (1 + math.cos(math.pi * step / self.total_steps)) / 2
+        return self.lr * warm_cosine(step, self.total_steps, self.warmup)
 
     def indices(self, step: int, ranks: Ranks) -> range:
         """Return the examples that a process learns from in a step.
@@ -179,8 +178,8 @@ class EncoderTrainer:
 
 def train(
     trainer: EncoderTrainer, examples: Callable[[range], Batch]
-) -> Iterator[tuple[int, Losses]]:
-    """Yield (steps done, losses) until the run's total is reached.
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield (steps done, `Losses` as one tensor) until the run's total is reached.
 
     The examples of the next step are made on a thread of their own while the trainer learns.
 
@@ -197,5 +196,4 @@ def train(
             batch = upcoming.result()
             if step < config.total_steps:
                 upcoming = ahead.submit(examples, config.indices(step, trainer.ranks))
-            losses = trainer.step(batch)
-            yield step, losses
+            yield step, torch.stack(trainer.step(batch))

@@ -4,6 +4,7 @@ import contextlib
 import faulthandler
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,6 +67,9 @@ class HangWatch:
             with contextlib.suppress(Exception):
                 report()
         os.write(STDERR, f"error[E-TRAIN-HUNG]: {reason}\n".encode())
+        # others wait for this process: they notice within two looks, and a launcher ends them
+        # as soon as one has gone
+        time.sleep(min(2 * self.timeout / LOOKS, GRACE / 2))
         os._exit(EXIT_CODE)
 
     def _dump(self) -> None:

@@ -79,3 +79,14 @@ def test_options_are_frozen(verb):
 
 def test_no_option_is_frozen_for_a_verb_that_is_gone():
     assert all((ROOT / f"{verb}.py").exists() for verb in OPTIONS)
+
+
+def test_names_that_verbs_repeat_to_start_quickly():
+    import make_dataset
+    import train_gan
+    from data.faces import MEDIA
+    from evaluation.fidelity import METRICS
+
+    choices = {p.name: p.type for p in train_gan.main.params}
+    assert make_dataset.MEDIA == MEDIA
+    assert {"none", *METRICS} == set(choices["metrics"].choices)

@@ -107,6 +107,7 @@ def assert_all_stopped(launch, outdir, step, name="SIGTERM"):
     assert [error.partition(" Go on")[0] for error in launch.errors] == [line] * 2
 
 
+@pytest.mark.slow
 def test_a_stop_request_is_obeyed_by_all_at_once(data, undisturbed, tmp_path):
     outdir = tmp_path / "runs"
     with launched(data, outdir, *RECIPE, *AUGMENTED) as launch:

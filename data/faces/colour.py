@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 RGB = tuple[int, int, int]
 
 
@@ -26,6 +29,21 @@ def _encode(value: float) -> int:
     value = min(max(value, 0.0), 1.0)
     srgb = 12.92 * value if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
     return round(255 * srgb)
+
+
+_TO_CONE = ((0.4122214708, 0.5363325363, 0.0514459929),
+            (0.2119034982, 0.6806995451, 0.1073969566),
+            (0.0883024619, 0.2817188376, 0.6299787005))  # fmt: skip
+_TO_LAB = ((0.2104542553, 0.7936177850, -0.0040720468),
+           (1.9779984951, -2.4285922050, 0.4505937099),
+           (0.0259040371, 0.7827717662, -0.8086757660))  # fmt: skip
+
+
+def oklab(colour: RGB) -> NDArray[np.float64]:
+    """Convert 8-bit sRGB to OKLab: lightness in [0, 1], green to red, blue to yellow."""
+    coded = np.array(colour) / 255
+    linear = np.where(coded > 0.04045, ((coded + 0.055) / 1.055) ** 2.4, coded / 12.92)
+    return np.array(_TO_LAB) @ np.cbrt(np.array(_TO_CONE) @ linear)
 
 
 @lru_cache(maxsize=4096)

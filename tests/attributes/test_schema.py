@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from attributes.schema import CHOICES, NUMBERS, UNREADABLE, oklab, truth_of
+from attributes.schema import CHOICES, NUMBERS, UNREADABLE, truth_of
 from data.faces import describe
-from data.faces.colour import rgb
+from data.faces.colour import oklab, rgb
 
 
 def read_off(face, **quality):

@@ -64,6 +64,27 @@ def test_four_processes_build_once_and_load_four_times(cache, monkeypatch, tmp_p
     assert [p.exitcode for p in processes] == [0] * 4 and log.read_text().split() == ["built"]
 
 
+def _build_through_a_stop() -> None:
+    os.setsid()
+    signal.signal(signal.SIGTERM, lambda *_: None)  # as a training, which stops when it can
+    _build_in_child()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs fork")
+def test_a_stop_of_the_whole_group_spares_the_compiler(cache, monkeypatch, tmp_path):
+    asked = tmp_path / "asked"
+    body = f'case "$*" in *--version*) touch {asked}; sleep 0.5;; esac; exec c++ "$@"'
+    monkeypatch.setenv("CXX", _compiler(tmp_path, body))
+    child = multiprocessing.get_context("fork").Process(target=_build_through_a_stop)
+    child.start()
+    deadline = time.monotonic() + 20
+    while not asked.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(child.pid, signal.SIGTERM)
+    child.join(60)
+    assert child.exitcode == 0
+
+
 @pytest.mark.slow  # starts torch in a second process
 def test_a_killed_build_is_done_again_by_the_next_process(cache, monkeypatch, tmp_path):
     started = tmp_path / "started"

@@ -64,9 +64,14 @@ def middle(mask):
 
 
 @cache
+def _many():
+    return [describe(0, index) for index in range(1500)]
+
+
+@cache
 def values_of(field):
     """A few values that a field takes: all names, or the lowest, middle and highest number."""
-    seen = {getattr(describe(0, index), field) for index in range(1500)}
+    seen = {getattr(face, field) for face in _many()}
     ordered = sorted(seen)
     if isinstance(ordered[0], str | bool):
         return ordered

@@ -14,7 +14,7 @@ from encoder.examination import examine, layer_groups, set_residual_covariance
 from encoder.examples import Batch, RealPictures
 from encoder.losses import ImageLoss, flow_losses
 from encoder.model import Guess, Look
-from encoder.training import EncoderTrainer, EncoderTrainingConfig, train
+from encoder.training import EncoderTrainer, EncoderTrainingConfig, Losses, train
 from engine.ranks import Ranks
 from engine.states import load_state, publish_state, resolve_state
 from stylegan.checkpoint import CheckpointError
@@ -209,7 +209,7 @@ def test_reported_losses_are_those_of_the_guess():
 
 def test_it_learns():
     trainer = tiny_trainer(total_steps=60, passes=0)
-    losses = [step for _, step in train(trainer, examples)]
+    losses = [Losses(*told) for _, told in train(trainer, examples)]
     assert len(losses) == 60
     assert np.mean([x.mean for x in losses[-5:]]) < 0.6 * np.mean([x.mean for x in losses[:3]])
     marks, _ = examine(trainer.encoder, examples(range(9000, 9100)), lambda v, d: v[:, None] + d)

@@ -8,7 +8,7 @@ import pytest
 from fault_case import wait_for
 
 import runtime
-from engine.watch import EXIT_CODE, HangWatch
+from engine.watch import EXIT_CODE, LOOKS, HangWatch
 
 STUCK = """
 import signal, sys, time
@@ -52,6 +52,11 @@ def test_what_stands_still_is_ended_and_leaves_its_stacks(tmp_path):
     reason = "rank 3: no step for 0.2 s, see hang-rank3.txt"
     assert (tmp_path / "word").read_text() == reason
     assert done.stderr.splitlines()[-1] == f"error[E-TRAIN-HUNG]: {reason}"
+
+
+def test_others_have_time_to_leave_their_stacks(tmp_path):
+    run_stuck(tmp_path, timeout=1.0)
+    assert time.time() - (tmp_path / "word").stat().st_mtime > 2 * 1.0 / LOOKS
 
 
 @pytest.mark.parametrize("word", ["time.sleep(60)", "raise KeyError"])
