@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from encoder.flow import Flow
 from encoder.model import Guess
@@ -53,7 +53,13 @@ def _mean_square(difference: Tensor) -> Tensor:
 
 
 def flow_losses(
-    flow: Flow, guess: Guess, v: Tensor, seed: int, indices: Sequence[int], draws: int = 4
+    flow: Flow,
+    guess: Guess,
+    v: Tensor,
+    seed: int,
+    indices: Sequence[int],
+    turn: int = 0,
+    draws: int = 4,
 ) -> Tensor:
     """Return the flow's loss for each sample `[N]`, the mean over places on its path.
 
@@ -63,19 +69,20 @@ def flow_losses(
         flow: the flow.
         guess: what is known of the samples.
         v: their latents `[N, dim]`.
-        seed: of the noise, with `indices` and nothing else.
+        seed: of the noise, with `indices` and `turn` and nothing else.
         indices: of the samples.
+        turn: how often they have been seen before.
         draws: places on the path for each.
     """
-    noise, angle = zip(*(_draw_places(seed, i, draws, flow.dim) for i in indices), strict=True)
+    generators = (derive_generator(seed, "flow", i, turn) for i in indices)
+    noise, angle = zip(*(_draw_places(g, draws, flow.dim) for g in generators), strict=True)
     truth, condition = (t.repeat_interleave(draws, 0) for t in (v, guess.condition))
     losses = flow.losses(truth, condition, torch.cat(noise).to(v), torch.cat(angle).to(v))
     return losses.unflatten(0, (len(v), draws)).mean(1)
 
 
-def _draw_places(seed: int, index: int, draws: int, dim: int) -> tuple[Tensor, Tensor]:
+def _draw_places(generator: Generator, draws: int, dim: int) -> tuple[Tensor, Tensor]:
     """Return noise `[draws, dim]` and angles `[draws, 1]`, one in each equal part of the path."""
-    generator = derive_generator(seed, "flow", index)
     noise = torch.randn(draws, dim, generator=generator)
     within = torch.rand(draws, 1, generator=generator)
     return noise, (torch.arange(draws)[:, None] + within) * (math.pi / 2 / draws)

@@ -46,6 +46,11 @@ class EncoderTrainingConfig:
         """Return the learning rate of a step."""
         return self.lr * warm_cosine(step, self.total_steps, self.warmup)
 
+    @property
+    def turns(self) -> int:
+        """Steps that learn from the same examples: the first guess, then its corrections."""
+        return self.passes + 1
+
     def indices(self, step: int, ranks: Ranks) -> range:
         """Return the examples that a process learns from in a step.
 
@@ -56,7 +61,7 @@ class EncoderTrainingConfig:
         if rest or not part:
             what = f"batch of {self.batch}: it does not go into {ranks.size} equal parts"
             raise ConfigError(f"{what}, one for each process. Change --batch.")
-        first = step * self.batch + ranks.rank * part
+        first = step // self.turns * self.batch + ranks.rank * part
         return range(first, first + part)
 
 
@@ -86,10 +91,8 @@ class EncoderTrainer:
         self.encoder = encoder.train()
         self.config, self.ranks, self.image_loss = config, ranks, image_loss
         self.parameters = list(encoder.parameters())
-        for p in self.parameters:  # none may lack a gradient in one process and have it in another
-            p.grad = torch.zeros_like(p)
         self.optimizer = torch.optim.AdamW(
-            self.parameters, config.lr, weight_decay=config.weight_decay
+            self.parameters, config.lr, weight_decay=config.weight_decay, fused=True
         )
         self.step_count = 0
 
@@ -97,10 +100,12 @@ class EncoderTrainer:
         """Descend on the sum of the losses and return them."""
         self.encoder.train()
         self.optimizer.param_groups[0]["lr"] = self.config.learning_rate(self.step_count)
-        self.optimizer.zero_grad(set_to_none=False)
+        self.optimizer.zero_grad()
         losses = self._losses(batch)
         share = 1 / self.ranks.size
         (torch.stack(losses).sum() * share).backward()
+        for p in self.parameters:  # none may lack a gradient in one process and have it in another
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
         told = torch.stack(losses).detach() * share
         self._sum_over_processes(told)
         self.optimizer.step()
@@ -110,16 +115,19 @@ class EncoderTrainer:
     def _losses(self, batch: Batch) -> Losses:
         guess = self._guess(batch)
         mean = (guess.v - batch.v).square().mean()
-        flow = flow_losses(
-            self.encoder.flow, guess, batch.v, self.config.seed, batch.indices
-        ).mean()
+        seen = (self.config.seed, batch.indices, self._turn)
+        flow = flow_losses(self.encoder.flow, guess, batch.v, *seen).mean()
         return Losses(mean, flow, self._image_loss(batch, mean))
+
+    @property
+    def _turn(self) -> int:
+        return self.step_count % self.config.turns
 
     def _guess(self, batch: Batch) -> Guess:
         """Return the guess of this step's turn: the first, or a correction of one."""
         guess = None
         y_hat = None
-        for _ in range(self.step_count % (self.config.passes + 1)):
+        for _ in range(self._turn):
             with torch.no_grad():
                 guess = self._look(batch.look, guess, y_hat)
             y_hat = batch.measure(guess.v, guess.delta)
@@ -181,7 +189,7 @@ def train(
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield (steps done, `Losses` as one tensor) until the run's total is reached.
 
-    The examples of the next step are made on a thread of their own while the trainer learns.
+    The next examples are made on a thread of their own while the trainer learns.
 
     Args:
         trainer: the trainer.
@@ -192,8 +200,9 @@ def train(
         return
     with ThreadPoolExecutor(1, "examples") as ahead:
         upcoming = ahead.submit(examples, config.indices(first, trainer.ranks))
-        for step in range(first + 1, config.total_steps + 1):
-            batch = upcoming.result()
-            if step < config.total_steps:
-                upcoming = ahead.submit(examples, config.indices(step, trainer.ranks))
-            yield step, torch.stack(trainer.step(batch))
+        for step in range(first, config.total_steps):
+            if step == first or step % config.turns == 0:
+                batch, following = upcoming.result(), (step // config.turns + 1) * config.turns
+                if following < config.total_steps:
+                    upcoming = ahead.submit(examples, config.indices(following, trainer.ranks))
+            yield step + 1, torch.stack(trainer.step(batch))

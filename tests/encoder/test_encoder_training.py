@@ -93,7 +93,14 @@ def test_recipes_that_are_refused():
 def test_processes_share_a_step():
     config = EncoderTrainingConfig(**RECIPE)
     parts = [config.indices(3, Ranks(rank, 2)) for rank in range(2)]
-    assert [*parts[0], *parts[1]] == [*config.indices(3, Ranks())] == [*range(24, 32)]
+    assert [*parts[0], *parts[1]] == [*config.indices(3, Ranks())] == [*range(8, 16)]
+
+
+@pytest.mark.parametrize("passes", [0, 1, 2])
+def test_corrections_look_at_the_examples_of_the_first_guess_again(passes):
+    config = EncoderTrainingConfig(**RECIPE | {"passes": passes})
+    firsts = [config.indices(step, Ranks()).start for step in range(12)]
+    assert firsts == [8 * (step // (passes + 1)) for step in range(12)]
 
 
 # --- figures -----------------------------------------------------------------------------------
@@ -187,9 +194,10 @@ def test_flow_losses_are_means_over_each_samples_own_places():
         together = flow_losses(encoder.flow, guess, v, 0, [5, 6, 7])
         alone = Guess(guess.features[1:2], guess.v[1:2], guess.delta[1:2])
         part = flow_losses(encoder.flow, alone, v[1:2], 0, [6])
-        other = flow_losses(encoder.flow, alone, v[1:2], 1, [6])
+        others = [flow_losses(encoder.flow, alone, v[1:2], *k) for k in ((1, [6]), (0, [6], 1))]
     assert part.item() == pytest.approx(together[1].item(), rel=1e-5)
-    assert part.item() != pytest.approx(other.item(), rel=1e-3)
+    for other in others:
+        assert part.item() != pytest.approx(other.item(), rel=1e-3)
 
 
 # --- steps -------------------------------------------------------------------------------------
@@ -257,15 +265,25 @@ def test_two_processes_learn_as_one(monkeypatch):
 
 
 def test_training_ends_at_the_total():
-    asked, trainer = [], tiny_trainer(total_steps=3)
+    asked, trainer = [], tiny_trainer(total_steps=5)
 
     def stream(indices):
         asked.append(indices)
         return examples(indices)
 
-    assert [step for step, _ in train(trainer, stream)] == [1, 2, 3]
+    assert [step for step, _ in train(trainer, stream)] == [1, 2, 3, 4, 5]
     assert list(train(trainer, stream)) == []
     assert asked == [range(0, 8), range(8, 16), range(16, 24)]
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_a_resumed_run_sees_what_it_would_have_seen(stop):
+    """Also in the middle of the turns of some examples."""
+    seen, trainer = [], tiny_trainer(total_steps=4)
+    trainer.step = lambda batch: seen.append(batch.indices[0]) or Losses(*torch.zeros(3))
+    trainer.step_count = stop
+    assert [step for step, _ in train(trainer, examples)] == [*range(stop + 1, 5)]
+    assert seen == [0, 0, 8, 8][stop:]
 
 
 # --- resuming ----------------------------------------------------------------------------------
