@@ -74,9 +74,9 @@ def prepare(
     from data.image_io import load_measurement
     from engine.files import file_sha256
     from inversion.config import InversionConfig
+    from inversion.inputs import grey_input
     from inversion.latent import LatentPrior
     from inversion.measurement import fit_measurement
-    from inversion.operators import GreySmall
     from inversion.pipeline import Inverter
     from inversion.pulse import PulseInverter
     from stylegan import load_generator
@@ -92,7 +92,7 @@ def prepare(
     config = InversionConfig(precision=native_precision())
     side = config.finished_side(G.config.img_resolution)
     y, changes = fit_measurement(y, side, size)
-    A = GreySmall(side, (y.shape[2], y.shape[3]))
+    given = grey_input(y.to(target), side, G.config.img_resolution, config)
     start = choose_start(encoder, generator, y, target)
     notes = [*conversions, *changes]
     if encoder is None and method == "posterior":
@@ -103,7 +103,7 @@ def prepare(
     hashes = {kind: file_sha256(path) if path else None for kind, path in files.items()}
     facts["sha256"] = {"image": image_sha256, **hashes}
     kind = PulseInverter if method == "pulse" else Inverter
-    inverter = kind(G, prior, A, y.to(target), start, config, seed)
+    inverter = kind(G, prior, given, start, config, seed)
     facts["solver"] = inverter.options
     return inverter, facts
 
@@ -170,7 +170,7 @@ def write_pictures(folder: Path, inverter: Inverter, found: list[Candidates]) ->
     pixels = to_uint8(torch.cat([part.projection.pixels for part in found]))
     for row, picture in zip(rows, pixels, strict=True):
         save_png(folder / row["file"], picture)
-    save_png(folder / "grid.png", candidate_sheet(to_uint8(inverter.y)[0], pixels[order]))
+    save_png(folder / "grid.png", candidate_sheet(to_uint8(inverter.input.y)[0], pixels[order]))
     if len(rows) > 1:
         save_spread(folder / "spread.png", found)
     ws = torch.cat([part.ws for part in found]).cpu().contiguous()
@@ -184,7 +184,7 @@ def write_pictures(folder: Path, inverter: Inverter, found: list[Candidates]) ->
         )
     return {
         "output_size": list(pixels.shape[1:3]),
-        "input_size": list(inverter.y.shape[2:]),
+        "input_size": list(inverter.input.y.shape[2:]),
         "candidates": rows,
         "ranking": order,
         **colour_distances(found),

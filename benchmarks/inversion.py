@@ -33,6 +33,7 @@ from evaluation.report import tile
 from inversion.config import InversionConfig
 from inversion.counting import counted
 from inversion.guesses import Guesses
+from inversion.inputs import grey_input
 from inversion.latent import LatentPrior
 from inversion.operators import GreySmall, sample_at
 from inversion.pipeline import Inverter
@@ -179,9 +180,10 @@ class Bench:
             return self.encoder.mean(y).expand_as(noise)
 
         start = mean if method == "encoder" else sampled
-        problem = (self.G, self.prior, self.A, y, start, self.config, 0)
+        given = grey_input(y, self.side, self.G.config.img_resolution, self.config)
+        problem = (self.G, self.prior, given, start, self.config, 0)
         if method.startswith("pulse"):
-            return PulseInverter(*problem, pulse)
+            return PulseInverter(*problem, pulse=pulse)
         return Inverter(*problem) if method == "ours" else Guesses(*problem)
 
 

@@ -190,7 +190,7 @@ class MeasurementNoise:
         b, self._u_h = torch.linalg.eigh(k_h)
         self._std = (tau**2 * g2 * a[:, None] * b[None, :] + sigma**2).sqrt()  # [h, w]
 
-    def sample(self, shape: tuple[int, int, int, int], generator: Generator) -> Tensor:
+    def sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
         """Draw `shape` = (N, 1, h, w) from N(0, Sigma), float32, on the generator's device."""
         n = torch.randn(shape, generator=generator, device=generator.device)
         return self._u_v.to(n) @ (self._std.to(n) * n) @ self._u_h.to(n).mT

@@ -116,11 +116,12 @@ class PulseInverter(Inverter):
 
     def search(self, indices: range, on_step: Callable[[], None]) -> tuple[Tensor, Tensor]:
         layers, dim = self.prior.num_ws, self.prior.dim
-        prior, shared = self.prior.diagonal(), self.y.new_zeros(len(indices), dim)
+        evidence, prior = self.input.evidence, self.prior.diagonal()
+        shared = evidence.y.new_zeros(len(indices), dim)
 
         def objective(x: Tensor) -> Tensor:
             ws = prior.to_ws(shared, x)
-            return pulse_loss(self._measure_ws(ws), self.y, ws)
+            return pulse_loss(evidence.A(self._samples(ws)), evidence.y, ws)
 
         x = self._draw("pulse", indices, layers * dim).unflatten(1, (layers, dim))
         for state in spherical_adam(objective, x, self.pulse):

@@ -11,7 +11,8 @@ from inversion.pipeline import Candidates
 def candidate_facts(found: Candidates, seed: int) -> list[dict[str, Any]]:
     """Return one dictionary per candidate: file, agreement, size of the correction, likelihood.
 
-    Residuals and corrections are in levels of 0..255.
+    Residuals and corrections are in levels of 0..255; `evidence_rms_255` are those of the
+    generator's own samples, by name of the evidence.
     """
     projection = found.projection
     columns = {
@@ -27,9 +28,9 @@ def candidate_facts(found: Candidates, seed: int) -> list[dict[str, Any]]:
     for i, feasible in enumerate(projection.feasible.tolist()):
         k = found.first + i
         numbers = {name: round(float(column[i]), 6) for name, column in columns.items()}
-        rows.append(
-            {"file": f"candidate-{k}.png", "seed": [seed, k], "feasible": feasible, **numbers}
-        )
+        evidence = {name: round(float(r[i]), 6) for name, r in found.residuals_rms_255.items()}
+        names = {"file": f"candidate-{k}.png", "seed": [seed, k], "feasible": feasible}
+        rows.append({**names, **numbers, "evidence_rms_255": evidence})
     return rows
 
 

@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 from skimage.color import deltaE_cie76, deltaE_ciede2000, rgb2lab
 
 import invert
-from inversion.operators import GreySmall
+from inversion.config import InversionConfig
+from inversion.inputs import grey_input
 from inversion.pipeline import rebuild
 from inversion.precondition import NUM_PROBES
 from inversion.pulse import PulseConfig
@@ -119,8 +120,8 @@ def test_pulse_is_offered_to_compare_with(case: Case, monkeypatch: pytest.Monkey
 def test_latents_rebuild_the_pictures(case: Case, five: Run) -> None:
     ws = load_file(five.folder / "ws.safetensors")["ws"]
     G = load_generator(case.generator)
-    y, A = as_measurement(case.levels), GreySmall(SIDE, (16, 16))
-    again = rebuild(G, ws, y, A, CHUNK).pixels.double().numpy()
+    given = grey_input(as_measurement(case.levels), SIDE, SIDE, InversionConfig())
+    again = rebuild(G, ws, given, CHUNK).pixels.double().numpy()
     for k, picture in enumerate(np.round((again.transpose(0, 2, 3, 1) + 1) * 127.5)):
         assert np.array_equal(picture, five.png(f"candidate-{k}.png"))
 

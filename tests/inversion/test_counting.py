@@ -5,8 +5,8 @@ import torch
 
 from inversion.config import InversionConfig
 from inversion.counting import counted
+from inversion.inputs import grey_input
 from inversion.latent import LatentPrior
-from inversion.operators import GreySmall
 from inversion.pipeline import Inverter
 from inversion.precondition import NUM_PROBES
 from tests.inversion.tiny import SIDE, tiny_generator
@@ -35,13 +35,13 @@ def test_counting_ends_with_an_error_too() -> None:
 def test_an_inversion_costs_its_probes_steps_and_finished_pictures() -> None:
     """3 candidates in chunks of 2: two chunks of 4 steps and one finished picture each."""
     G = tiny_generator()
+    config = InversionConfig(num_steps=4, tolerance=1e-9, chunk=2)
     inverter = Inverter(
         G=G,
         prior=LatentPrior.fit(G, 5000),
-        A=GreySmall(SIDE, (8, 8)),
-        y=torch.zeros(1, 1, 8, 8),
+        input=grey_input(torch.zeros(1, 1, 8, 8), SIDE, SIDE, config),
         start=lambda noise: noise,
-        config=InversionConfig(num_steps=4, tolerance=1e-9, chunk=2),
+        config=config,
         seed=0,
     )
     with counted(G) as count:

@@ -13,6 +13,7 @@ def candidates() -> Candidates:
         ws=torch.zeros(2, 3, 4),
         pictures=torch.zeros(2, 3, 8, 8),
         residual_before_rms_255=torch.tensor([3.25, 4.5]),
+        residuals_rms_255={"input": torch.tensor([3.5, 4.75]), "hint": torch.tensor([0.5, 0.25])},
         log_lik=torch.tensor([-10.0, -20.0]),
         log_prior=torch.tensor([-1.0, -2.0]),
         projection=Projection(
@@ -40,6 +41,7 @@ def test_facts_are_one_row_per_candidate() -> None:
             "correction_rms_255": 5.5,
             "log_lik": -10.0,
             "log_prior": -1.0,
+            "evidence_rms_255": {"input": 3.5, "hint": 0.5},
         },
         {
             "file": "candidate-3.png",
@@ -52,6 +54,7 @@ def test_facts_are_one_row_per_candidate() -> None:
             "correction_rms_255": 6.5,
             "log_lik": -20.0,
             "log_prior": -2.0,
+            "evidence_rms_255": {"input": 4.75, "hint": 0.25},
         },
     ]
 

@@ -6,14 +6,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 from torch import Tensor
 
 from inversion import pipeline
 from inversion.config import InversionConfig
+from inversion.evidence import Evidence, IndependentNoise
+from inversion.inputs import grey_input
 from inversion.latent import LatentPrior
 from inversion.objective import RandomisedProblem
-from inversion.operators import GreySmall
 from inversion.pipeline import Candidates, Inverter, rebuild
 from tests.inversion.tiny import (
     LUMA,
@@ -30,14 +31,15 @@ G = tiny_generator()
 CONFIG = InversionConfig(num_steps=4, chunk=2, tau=0.06, sigma=0.03, delta_std=0.3)
 
 
-def inverter(levels: np.ndarray, side: int = SIDE, **changes: object) -> Inverter:
+def inverter(
+    levels: np.ndarray, side: int = SIDE, config: InversionConfig = CONFIG, **changes: object
+) -> Inverter:
     made = Inverter(
         G=G,
         prior=LatentPrior.fit(G, 5000),
-        A=GreySmall(side, levels.shape),
-        y=as_measurement(levels),
+        input=grey_input(as_measurement(levels), side, SIDE, config),
         start=lambda noise: noise,
-        config=CONFIG,
+        config=config,
         seed=0,
     )
     return replace(made, **changes)
@@ -126,7 +128,7 @@ def test_layers_differ_by_the_width_of_their_prior(levels: np.ndarray) -> None:
 
 
 def test_rebuild_gives_the_same_pixels(problem: Inverter, five: list[Candidates]) -> None:
-    again = rebuild(G, joined(five, "ws"), problem.y, problem.A, CONFIG.chunk)
+    again = rebuild(G, joined(five, "ws"), problem.input, CONFIG.chunk)
     for name in ("pixels", "residual_rms_255", "correction_rms_255"):
         assert torch.equal(getattr(again, name), joined(five, name)), name
 
@@ -178,18 +180,25 @@ def test_overshoot_beyond_a_saturated_pixel_is_no_residual() -> None:
 
 
 def test_overshoot_is_forgiven_while_solving_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    problems = []
+    """Twice the square of the misfit bends by how many of four pixels count, in 1 / sigma^2."""
+    problems, shown = [], SimpleNamespace(level=0.0)
 
-    def recorded(**parts: object) -> RandomisedProblem:
-        problems.append(RandomisedProblem(**parts))
+    def recorded(*parts: object) -> RandomisedProblem:
+        problems.append(RandomisedProblem(*parts))
         return problems[-1]
 
+    def synthesis(ws: Tensor, precision: str = "fp32") -> Tensor:
+        return shown.level + 0 * ws.sum() + torch.zeros(len(ws), 3, SIDE, SIDE)
+
     monkeypatch.setattr(pipeline, "RandomisedProblem", recorded)
-    list(inverter(np.array([[255, 255], [0, 100]])).candidates(1))
-    [problem] = problems
-    y_hat = torch.tensor([[[[9.0, -9.0], [-9.0, -9.0]]]]).expand(2, -1, -1, -1)
-    found = problem.residual(y_hat, problem.target) / (y_hat - problem.target)
-    assert torch.equal(found, torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]]).expand(2, -1, -1, -1))
+    flat, config = SimpleNamespace(synthesis=synthesis), replace(CONFIG, tau=0.0, sigma=0.5)
+    list(inverter(np.array([[255, 255], [0, 100]]), G=flat, config=config).candidates(1))
+    for centre, counting in ((9, 2), (-9, 3)):
+        squares = []
+        for shown.level in (centre - 1, centre, centre + 1):
+            squares.append(problems[0].misfit(torch.zeros(2, 128)).square().sum(1))
+        bend = squares[0] - 2 * squares[1] + squares[2]
+        torch.testing.assert_close(bend, torch.full((2,), 2 * counting / 0.5**2), rtol=1e-3, atol=0)
 
 
 def test_finished_pixels_agree_as_they_claim(levels: np.ndarray, five: list[Candidates]) -> None:
@@ -221,6 +230,29 @@ def test_log_likelihood_is_that_of_the_dense_gaussian() -> None:
     for k, picture in enumerate(own_pictures(found)):
         r = (measured(picture, 8) - levels).ravel() / 127.5
         assert float(joined(found, "log_lik")[k]) == pytest.approx(density.logpdf(r), rel=1e-4)
+
+
+def test_evidence_has_residuals_of_its_own_and_likelihoods_add_up(levels: np.ndarray) -> None:
+    """The red of the first rows, of known noise, beside the grey picture."""
+    y, std = torch.full((1, 4, SIDE), 0.3), torch.linspace(0.2, 0.4, 4 * SIDE).view(1, 4, SIDE)
+    red = Evidence("red", lambda img: img[:, 0, :4], y, IndependentNoise(std))
+    found = list(inverter(levels, further=(red,)).candidates(3))
+    r = np.stack([p[:4, :, 0].ravel() / 127.5 - 1.3 for p in own_pictures(found)])
+    of_red = joined_residuals(found, "red")
+    np.testing.assert_allclose(of_red, np.sqrt((r**2).mean(1)) * 127.5, rtol=1e-4)
+    grey = dense_measurement(12)
+    cov = 0.06**2 * grey @ grey.T + 0.03**2 * np.eye(144)
+    of_grey = np.stack([(measured(p, 12) - levels).ravel() / 127.5 for p in own_pictures(found)])
+    np.testing.assert_allclose(
+        joined_residuals(found, "input"), np.sqrt((of_grey**2).mean(1)) * 127.5, rtol=1e-4
+    )
+    expected = multivariate_normal(cov=cov).logpdf(of_grey)
+    expected += norm(scale=std.flatten().numpy()).logpdf(r).sum(1)
+    np.testing.assert_allclose(joined(found, "log_lik"), expected, rtol=1e-4)
+
+
+def joined_residuals(found: list[Candidates], name: str) -> Tensor:
+    return torch.cat([part.residuals_rms_255[name] for part in found])
 
 
 def test_log_prior_is_that_of_all_of_the_latent(levels: np.ndarray) -> None:

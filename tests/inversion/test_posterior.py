@@ -4,15 +4,19 @@ For a linear generator and Gaussian noise, perturb-then-optimise is an exact sam
 starts: mean and covariance of many samples must be right within 4 standard errors.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import block_diag
 from torch import Tensor
 
-from inversion import pipeline
 from inversion.config import InversionConfig
+from inversion.evidence import Evidence, IndependentNoise
+from inversion.inputs import grey_input
 from inversion.objective import RandomisedProblem
 from inversion.operators import GreySmall
 from inversion.optimize import minimize
@@ -42,13 +46,12 @@ class LinearGaussian:
         anchor = rng.normal(size=(SAMPLES, DIM))
         noisy = self.y + rng.multivariate_normal(np.zeros(MEASUREMENTS), self.sigma, SAMPLES)
         M, root = torch.from_numpy(self.M), torch.linalg.cholesky(torch.from_numpy(self.sigma))
-        randomised = RandomisedProblem(
-            measure=lambda x: x @ M.T,
-            target=torch.from_numpy(noisy),
-            anchor=torch.from_numpy(anchor),
-            whiten=lambda r: torch.linalg.solve_triangular(root, r.T, upper=False).T,
-            residual=torch.sub,
-        )
+
+        def misfit(x: Tensor) -> Tensor:
+            r = x @ M.T - torch.from_numpy(noisy)
+            return torch.linalg.solve_triangular(root, r.T, upper=False).T
+
+        randomised = RandomisedProblem(misfit, torch.from_numpy(anchor))
         *_, state = minimize(randomised, start, num_steps=60)
         exact = (anchor + noisy @ np.linalg.inv(self.sigma) @ self.M) @ self.cov
         return state.best_x.numpy(), exact
@@ -120,39 +123,65 @@ def linear_synthesis(ws: Tensor, precision: str = "fp32") -> Tensor:
     return (ws.flatten(1) @ weight.T).unflatten(1, (3, 4, 4))
 
 
-def exact_posterior(y: np.ndarray, A: GreySmall) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and covariance of ws for y = A G ws + N(0, tau^2 A A^T + sigma^2 I)."""
-    dense = A(torch.eye(48, dtype=torch.float64).unflatten(1, (3, 4, 4))).flatten(1).T.numpy()
+def reds(img: Tensor) -> Tensor:
+    """The mean red of each quarter, shaped as the grey measurement is."""
+    return torch.nn.functional.avg_pool2d(img[:, :1], 2)
+
+
+def upper_left(img: Tensor) -> Tensor:
+    return img[:, :, 0, 0]
+
+
+Y = torch.tensor([[[[0.15, -0.1], [0.05, 0.2]]]])
+REDS = Evidence("reds", reds, Y.flip(3), IndependentNoise(torch.full_like(Y, 0.07)))
+CORNER = Evidence(
+    "corner",
+    upper_left,
+    torch.tensor([[0.3, 0.0, -0.2]]),
+    IndependentNoise(torch.tensor([[0.1, 0.03, 0.05]])),
+)
+
+
+def dense(A: Callable[[Tensor], Tensor]) -> np.ndarray:
+    """Return the matrix [m, 48] of a linear operator of 4x4 pictures."""
+    basis = torch.eye(48, dtype=torch.float64).unflatten(1, (3, 4, 4))
+    return A(basis).flatten(1).T.numpy()
+
+
+def exact_posterior(further: tuple[Evidence, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of ws for y = A G ws + N(0, tau^2 A A^T + sigma^2 I), and further."""
+    grey = dense(GreySmall(4, (2, 2)))
+    blocks = [0.06**2 * grey @ grey.T + 0.03**2 * np.eye(4)]
+    blocks += [np.diag(e.noise.std.flatten().double().numpy() ** 2) for e in further]
+    y = np.concatenate([Y.flatten(), *(e.y.flatten() for e in further)]).astype(float)
     weight = linear_synthesis(torch.eye(6).unflatten(1, (2, 3)), "").flatten(1).T.double().numpy()
     prior = np.kron(np.ones((2, 2)), np.eye(3)) + 0.5**2 * np.eye(6)
-    sigma = 0.06**2 * dense @ dense.T + 0.03**2 * np.eye(4)
-    M = dense @ weight
-    gain = prior @ M.T @ np.linalg.inv(M @ prior @ M.T + sigma)
+    M = np.concatenate([grey, *(dense(e.A) for e in further)]) @ weight
+    gain = prior @ M.T @ np.linalg.inv(M @ prior @ M.T + block_diag(*blocks))
     return gain @ y, prior - gain @ M @ prior
 
 
+@pytest.mark.parametrize("further", [(), (REDS, CORNER)], ids=["grey", "stacked"])
 @pytest.mark.parametrize("origin", ["prior", "posterior", "wrong q"])
 def test_candidates_of_a_linear_generator_are_posterior_samples(
-    monkeypatch: pytest.MonkeyPatch, origin: str
+    origin: str, further: tuple[Evidence, ...]
 ) -> None:
-    A = GreySmall(4, (2, 2))
-    y = torch.tensor([[[[0.15, -0.1], [0.05, 0.2]]]])
-    mean, cov = exact_posterior(y.flatten().double().numpy(), A)
+    mean, cov = exact_posterior(further)
     of_v = np.random.default_rng(1).multivariate_normal(mean[:3], cov[:3, :3], SAMPLES)
     starts = {
         "prior": lambda noise: noise,
         "posterior": lambda noise: torch.from_numpy(of_v).float(),
         "wrong q": lambda noise: 2 + 0.1 * noise,
     }
-    monkeypatch.setattr(pipeline, "project", lambda pictures, y, A: None)
+    unfinished = replace(grey_input(Y, 4, 4, CONFIG), finish=lambda *_: None)
     [found] = Inverter(
-        G=SimpleNamespace(synthesis=linear_synthesis, config=SimpleNamespace(img_resolution=4)),
+        G=SimpleNamespace(synthesis=linear_synthesis),
         prior=LinearPrior(),
-        A=A,
-        y=y,
+        input=unfinished,
         start=starts[origin],
         config=CONFIG,
         seed=5,
+        further=further,
     ).candidates(SAMPLES)
     ws = found.ws.flatten(1).double().numpy()
     assert is_posterior(ws, mean, cov)

@@ -10,8 +10,8 @@ from torch import Tensor
 from inversion.config import InversionConfig
 from inversion.counting import counted
 from inversion.guesses import Guesses
+from inversion.inputs import grey_input
 from inversion.latent import LatentPrior
-from inversion.operators import GreySmall
 from inversion.pipeline import Candidates
 from inversion.pulse import PulseConfig, PulseInverter, geocross, pulse_loss, spherical_adam
 from tests.inversion.tiny import SIDE, as_file, as_measurement, measured, picture_of, tiny_generator
@@ -111,14 +111,14 @@ def test_each_sample_keeps_its_best() -> None:
 
 
 def inverter(kind: type = PulseInverter, **options: object) -> PulseInverter:
-    levels = as_file(measured(picture_of(G, seed=1), 12))
+    y = as_measurement(as_file(measured(picture_of(G, seed=1), 12)))
+    config = InversionConfig(chunk=2, output_side=SIDE)
     return kind(
         G=G,
         prior=LatentPrior.fit(G, 5000),
-        A=GreySmall(SIDE, levels.shape),
-        y=as_measurement(levels),
+        input=grey_input(y, SIDE, SIDE, config),
         start=lambda noise: noise / 2,
-        config=InversionConfig(chunk=2, output_side=SIDE),
+        config=config,
         seed=0,
         **options,
     )
