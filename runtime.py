@@ -26,7 +26,7 @@ from typing import Any
 import click
 
 PACKAGES = "custom_ops engine stylegan encoder inversion data attributes".split()
-PACKAGES += "evaluation baselines".split()
+PACKAGES += "evaluation baselines colouring".split()
 
 # Exit codes after sysexits.h. An error code is E-<family>-<kind>: a kind listed here decides, else
 # the family. Anything unlisted is bad data, since a typed error is about what the user gave.

@@ -33,9 +33,9 @@ from evaluation.report import tile
 from inversion.config import InversionConfig
 from inversion.counting import counted
 from inversion.guesses import Guesses
-from inversion.inputs import grey_input
+from inversion.inputs import Canvas, small_input
 from inversion.latent import LatentPrior
-from inversion.operators import GreySmall, sample_at
+from inversion.operators import Frame, GreySmall, sample_at
 from inversion.pipeline import Inverter
 from inversion.pulse import PulseConfig, PulseInverter
 from stylegan import load_generator
@@ -120,6 +120,7 @@ class Bench:
         self.judges, self.samples = judges, samples
         self.side = self.config.finished_side(self.G.config.img_resolution)
         self.A = GreySmall(self.side, (size, size))
+        self.canvas = Canvas(self.G.config.img_resolution, self.side, self.config)
 
     @property
     def has_flow(self) -> bool:
@@ -180,7 +181,7 @@ class Bench:
             return self.encoder.mean(y).expand_as(noise)
 
         start = mean if method == "encoder" else sampled
-        given = grey_input(y, self.side, self.G.config.img_resolution, self.config)
+        given = small_input(y, Frame.around(*self.A.size), self.canvas)
         problem = (self.G, self.prior, given, start, self.config, 0)
         if method.startswith("pulse"):
             return PulseInverter(*problem, pulse=pulse)

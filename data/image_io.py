@@ -60,9 +60,9 @@ class LoadedImage:
 
 
 class Measurement(NamedTuple):
-    """A picture as the grey measurement y."""
+    """A picture as the measurement y."""
 
-    y: Tensor  # float32 [1, 1, h, w] in [-1, 1]
+    y: Tensor  # float32 [1, channels, h, w] in [-1, 1]
     notes: tuple[str, ...]
     sha256: str
 
@@ -75,22 +75,21 @@ def load_image(path: StrPath) -> LoadedImage:
     return decode_image(_read_file(Path(path)), os.fspath(path))
 
 
-def load_measurement(path: StrPath) -> Measurement:
-    """Read a picture as grey: y = luma / 127.5 - 1, luma = 0.299 R + 0.587 G + 0.114 B in float.
-
-    Raises: ImageError, as `load_image`.
-    """
+def load_measurement(path: StrPath, channels: int = 1) -> Measurement:
+    """Read a picture as y = v / 127.5 - 1; of one channel, v = 0.299 R + 0.587 G + 0.114 B."""
     import torch
 
     image = load_image(path)
-    grey, notes = image.pixels, list(image.notes)
-    if grey.shape[2] == 3:
-        grey = grey @ np.array(LUMA, np.float32)[:, None]  # [h, w, 1]
+    pixels, notes = image.pixels, list(image.notes)
+    if pixels.shape[2] > channels:
+        pixels = pixels @ np.array(LUMA, np.float32)[:, None]  # [h, w, 1]
         notes.append("colour was turned to grey (0.299 R + 0.587 G + 0.114 B)")
-    if grey.min() == grey.max():
+    elif pixels.shape[2] < channels:
+        notes.append("it has no colour: all three were taken to be alike")
+    if pixels.min() == pixels.max():
         notes.append("warning: no detail: every pixel has the same value")
-    y = torch.from_numpy(grey[None, None, :, :, 0]) / 127.5 - 1
-    return Measurement(y, tuple(notes), image.sha256)
+    planes = np.stack([pixels[None, :, :, min(c, pixels.shape[2] - 1)] for c in range(channels)], 1)
+    return Measurement(torch.from_numpy(planes) / 127.5 - 1, tuple(notes), image.sha256)
 
 
 def decode_image(data: bytes, name: str) -> LoadedImage:

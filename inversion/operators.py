@@ -1,8 +1,8 @@
-"""The measurement y = A x: luma, then bicubic reduction; its right inverse and its noise.
+"""The measurement y = A x: luma or colour, then bicubic reduction; its right inverse and noise.
 
 Everything rests on one explicit matrix per axis, D [n_out, n_in], so that any size works and the
-adjoint, the inverse and the covariance are exact. A is one luma row g followed by a separable
-reduction, so
+adjoint, the inverse and the covariance are exact. A is one luma row g (or each colour by itself:
+|g| = 1) followed by a separable reduction, so
 
     A x   = D_v (sum_c g_c x_c) D_h^T
     A A^T = |g|^2 (D_v D_v^T) kron (D_h D_h^T)
@@ -12,6 +12,7 @@ The operators are immutable, hold float64 and answer in the type and on the devi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -70,15 +71,39 @@ def sample_at(img: Tensor, side: int) -> Tensor:
     return matrix @ img @ matrix.mT
 
 
-class GreySmall:
-    """Make pictures grey and small: A x = D_v (0.299 R + 0.587 G + 0.114 B) D_h^T.
+@dataclass(frozen=True)
+class Frame:
+    """Where a measurement lies in the square picture that it shows: in a grid of side x side."""
 
-    Pictures are [N, 3, R, R] and measurements [N, 1, h, w], both in [-1, 1] (A itself is linear:
-    it neither clips nor rounds). Differentiable. Of its own size R, A only takes the luma.
+    side: int
+    top: int = 0
+    left: int = 0
+
+    @classmethod
+    def around(cls, height: int, width: int) -> Frame:
+        """Return the frame of the smallest square about the middle of height x width."""
+        side = max(height, width)
+        return cls(side, (side - height) // 2, (side - width) // 2)
+
+
+class _Small:
+    """What reductions of grey and of colours have in common.
+
+    Pictures are [N, 3, R, R] and measurements [N, channels, h, w], both in [-1, 1] (A itself is
+    linear: it neither clips nor rounds). Differentiable. Of its own size R, A reduces nothing.
     """
 
+    channels: int
+    weights: tuple[
+        float, float, float
+    ]  # of the colours, in the norm that the projector keeps small
+
     def __init__(
-        self, img_resolution: int, size: tuple[int, int], sampled_at: int | None = None
+        self,
+        img_resolution: int,
+        size: tuple[int, int],
+        sampled_at: int | None = None,
+        frame: Frame | None = None,
     ) -> None:
         """Build A for pictures of side `img_resolution` and measurements of `size` (h, w).
 
@@ -87,6 +112,7 @@ class GreySmall:
             size: of the measurement, (h, w).
             sampled_at: side at which pictures are sampled before they are measured (`sample_at`);
                 R if None.
+            frame: the part of the picture that is measured; all of it if None.
 
         Raises:
             MeasurementError: a side of `size` is larger than the sampled picture's, or below 1.
@@ -99,36 +125,39 @@ class GreySmall:
             )
         self.img_resolution = img_resolution
         self.size = size
-        self._g = torch.tensor(LUMA, dtype=torch.float64)
         enlarge = bicubic_matrix(side, img_resolution)
-        self._d_v, self._d_h = (bicubic_matrix(n, side) @ enlarge for n in size)
+        grids = (frame.side, frame.side) if frame else size
+        first = (frame.top, frame.left) if frame else (0, 0)
+        self._d_v, self._d_h = (
+            (bicubic_matrix(grid, side) @ enlarge)[start : start + n]
+            for grid, start, n in zip(grids, first, size, strict=True)
+        )
         self._cast: dict[tuple[str, torch.device, torch.dtype], Tensor] = {}
 
     def __repr__(self) -> str:
-        return f"GreySmall({self.img_resolution}, {self.size})"
+        return f"{type(self).__name__}({self.img_resolution}, {self.size})"
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Measure x [N, 3, R, R] -> y [N, 1, h, w]."""
-        luma = torch.einsum("c,nchw->nhw", self._like("_g", x), x)[:, None]
-        return self._like("_d_v", x) @ luma @ self._like("_d_h", x).mT
+        """Measure x [N, 3, R, R] -> y [N, channels, h, w]."""
+        raise NotImplementedError
 
     def spread(self, r: Tensor) -> Tensor:
-        """Spread r [N, 1, h, w] over the picture, to all colours alike: [N, 3, R, R], D_v^T r D_h.
+        """Spread r [N, channels, h, w] over the picture, [N, 3, R, R], D_v^T r D_h.
 
-        This is the adjoint of A for the luma-weighted product <x, x'> = sum_c g_c x_c x'_c, in
-        which a change of grey is orthogonal to a change of chroma.
+        This is the adjoint of A for the product <x, x'> = sum_c weights_c x_c x'_c, in which a
+        change of grey is orthogonal to a change of chroma.
         """
         wide = self._like("_d_v", r).mT @ r @ self._like("_d_h", r)
-        return wide.expand(-1, len(LUMA), -1, -1)
+        return wide.expand(-1, 3, -1, -1)
 
     def right_inverse(self, r: Tensor) -> Tensor:
-        """Apply A': r [N, 1, h, w] -> [N, 3, R, R] with A A' r = r, to all colours alike.
+        """Apply A': r [N, channels, h, w] -> [N, 3, R, R] with A A' r = r.
 
         A' r = D_v^T (D_v D_v^T)^-1 r (D_h D_h^T)^-1 D_h: the smallest such change in the norm of
-        `spread`; it leaves every difference between colours alone.
+        `spread`; a grey one leaves every difference between colours alone.
         """
         wide = self._like("_inv_v", r) @ r @ self._like("_inv_h", r).mT
-        return wide.expand(-1, len(LUMA), -1, -1)
+        return wide.expand(-1, 3, -1, -1)
 
     def quantised(self, x: Tensor) -> Tensor:
         """Measure as a file would hold it: A x clipped to [-1, 1], rounded to 8-bit levels."""
@@ -145,7 +174,13 @@ class GreySmall:
 
     def gram_factors(self) -> tuple[Tensor, Tensor, float]:
         """Return (K_v, K_h, |g|^2), float64: A A^T = |g|^2 K_v kron K_h, K = D D^T."""
-        return self._d_v @ self._d_v.mT, self._d_h @ self._d_h.mT, float(self._g @ self._g)
+        return self._d_v @ self._d_v.mT, self._d_h @ self._d_h.mT, self._g2()
+
+    def _g2(self) -> float:
+        return 1.0
+
+    def _reduce(self, x: Tensor) -> Tensor:
+        return self._like("_d_v", x) @ x @ self._like("_d_h", x).mT
 
     def _like(self, name: str, x: Tensor) -> Tensor:
         """The named float64 matrix in the type and on the device of x, cast once."""
@@ -153,6 +188,30 @@ class GreySmall:
         if key not in self._cast:
             self._cast[key] = getattr(self, name).to(x)
         return self._cast[key]
+
+
+class GreySmall(_Small):
+    """Make pictures grey and small: A x = D_v (0.299 R + 0.587 G + 0.114 B) D_h^T."""
+
+    channels, weights = 1, LUMA
+    _g = torch.tensor(LUMA, dtype=torch.float64)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Measure x [N, 3, R, R] -> y [N, 1, h, w]."""
+        return self._reduce(torch.einsum("c,nchw->nhw", self._like("_g", x), x)[:, None])
+
+    def _g2(self) -> float:
+        return float(self._g @ self._g)
+
+
+class ColourSmall(_Small):
+    """Make pictures small: A x_c = D_v x_c D_h^T, each colour by itself."""
+
+    channels, weights = 3, (1.0, 1.0, 1.0)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Measure x [N, 3, R, R] -> y [N, 3, h, w]."""
+        return self._reduce(x)
 
 
 def _right_inverse(d: Tensor) -> Tensor:
@@ -174,7 +233,7 @@ class MeasurementNoise:
     matrix products.
     """
 
-    def __init__(self, A: GreySmall, tau: float, sigma: float) -> None:
+    def __init__(self, A: GreySmall | ColourSmall, tau: float, sigma: float) -> None:
         """Decompose Sigma.
 
         Raises:
@@ -189,16 +248,17 @@ class MeasurementNoise:
         a, self._u_v = torch.linalg.eigh(k_v)
         b, self._u_h = torch.linalg.eigh(k_h)
         self._std = (tau**2 * g2 * a[:, None] * b[None, :] + sigma**2).sqrt()  # [h, w]
+        self._channels = A.channels
 
     def sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
-        """Draw `shape` = (N, 1, h, w) from N(0, Sigma), float32, on the generator's device."""
+        """Draw `shape` = (N, channels, h, w) from N(0, Sigma), float32, on the generator's device."""
         n = torch.randn(shape, generator=generator, device=generator.device)
         return self._u_v.to(n) @ (self._std.to(n) * n) @ self._u_h.to(n).mT
 
     def whiten(self, r: Tensor) -> Tensor:
-        """Return Sigma^-1/2 r up to a rotation: |whiten(r)|^2 = r^T Sigma^-1 r, r [N, 1, h, w]."""
+        """Return Sigma^-1/2 r [N, channels, h, w] up to a rotation: its square is r^T Sigma^-1 r."""
         return (self._u_v.to(r).mT @ r @ self._u_h.to(r)) / self._std.to(r)
 
     def log_det(self) -> float:
         """Return log det Sigma."""
-        return float(2 * self._std.log().sum())
+        return float(2 * self._channels * self._std.log().sum())

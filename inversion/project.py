@@ -4,8 +4,9 @@ In 8-bit levels, for one picture x_0 in the box [0, 255] and the 8-bit measureme
 
     min_x  1/2 sum_c g_c |x_c - x_0c|^2   subject to   l <= A x <= u,  0 <= x <= 255
 
-where A = D . luma, g is luma's row and l, u = y -/+ SLACK, with no upper bound where y = 255 and no
-lower bound where y = 0: a file clips its overshoot, so a saturated pixel is a one-sided constraint.
+where A = D . luma, g is luma's row (for colours A = D and g = 1) and l, u = y -/+ SLACK, with no
+upper bound where y = 255 and no lower bound where y = 0: a file clips its overshoot, so a
+saturated pixel is a one-sided constraint.
 The norm is weighted by g so that the answer has the form (Boyd & Vandenberghe, ch. 5)
 
     x = clip(x_0 + D_v^T lam D_h, 0, 255),     lam [h, w] the multipliers,
@@ -27,7 +28,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from inversion.operators import LUMA, GreySmall, MeasurementError
+from inversion.operators import LUMA, ColourSmall, GreySmall, MeasurementError
+
+Linear = GreySmall | ColourSmall
 
 TOLERANCE = 1.0  # levels by which a candidate may miss a pixel and still agree with the input
 SLACK = 0.2  # levels; below the 0.5 at which a pixel rounds to another level
@@ -55,12 +58,12 @@ class Projection:
     feasible: Tensor  # [N] bool: residual_max_255 <= TOLERANCE
 
 
-def project(x: Tensor, y: Tensor, A: GreySmall, *, max_rounds: int = 200) -> Projection:
-    """Move pictures x [N, 3, R, R] onto those that measure as y [1 or N, 1, h, w], both [-1, 1].
+def project(x: Tensor, y: Tensor, A: Linear, *, max_rounds: int = 200) -> Projection:
+    """Move pictures x [N, 3, R, R] onto those that measure as y [1 or N, channels, h, w].
 
-    x is clipped first; y is rounded to 8 bits. Each sample is worked on alone, in float64, so
-    that the others cannot change it. What cannot be reached is approached as closely as the
-    search got (smallest rms) and marked `feasible = False`.
+    Both are in [-1, 1]; x is clipped first, y is rounded to 8 bits. Each sample is worked on
+    alone, in float64, so that the others cannot change it. What cannot be reached is approached as
+    closely as the search got (smallest rms) and marked `feasible = False`.
 
     Raises:
         MeasurementError: shapes do not fit A, or a value is not finite.
@@ -99,7 +102,7 @@ class _Rounded:
         return float(self.error.square().mean().sqrt()) * (1000 if miss else 1)
 
 
-def _project_one(start: Tensor, target: Tensor, A: GreySmall, max_rounds: int) -> _Rounded:
+def _project_one(start: Tensor, target: Tensor, A: Linear, max_rounds: int) -> _Rounded:
     """Take Newton steps on one sample, in levels, until its rounded picture measures as target."""
     dual = _Dual(start, target, A)
     point = dual.at(torch.zeros_like(target))
@@ -133,12 +136,12 @@ class _Dual:
     -A M D^T where M masks the colours that are not clipped.
     """
 
-    def __init__(self, start: Tensor, target: Tensor, A: GreySmall) -> None:
+    def __init__(self, start: Tensor, target: Tensor, A: Linear) -> None:
         self.A = A
         self.start = start
         self.lower = (target - SLACK).masked_fill(target <= 0, -torch.inf)
         self.upper = (target + SLACK).masked_fill(target >= 255, torch.inf)
-        self.g = start.new_tensor(LUMA)[:, None, None]
+        self.g = start.new_tensor(A.weights)[:, None, None]
         k_v, k_h, _ = A.gram_factors()
         self.ridge = RIDGE * float(k_v.diag().mean() * k_h.diag().mean())
 
@@ -202,8 +205,8 @@ def _conjugate_gradient(apply: Callable[[Tensor], Tensor], b: Tensor) -> Tensor:
     return x
 
 
-def _round(point: _Point, target: Tensor, A: GreySmall, rounds: int) -> _Rounded:
-    levels = round_keeping_luma(point.picture)
+def _round(point: _Point, target: Tensor, A: Linear, rounds: int) -> _Rounded:
+    levels = round_keeping_luma(point.picture) if A.channels == 1 else point.picture.round()
     return _Rounded(levels, A(levels).round().clamp(0, 255) - target, rounds)
 
 
@@ -229,13 +232,14 @@ def round_keeping_luma(levels: Tensor) -> Tensor:
     return rounded
 
 
-def _check(x: Tensor, y: Tensor, A: GreySmall) -> None:
+def _check(x: Tensor, y: Tensor, A: Linear) -> None:
     side = A.img_resolution
-    fits = x.shape[1:] == (3, side, side) and y.shape[1:] == (1, *A.size)
+    shape = (A.channels, *A.size)
+    fits = x.shape[1:] == (3, side, side) and y.shape[1:] == shape
     if not fits or len(y) not in (1, len(x)):
         raise MeasurementError(
             f"projection: pictures {tuple(x.shape)} and measurement {tuple(y.shape)} do not fit"
-            f" {A}. Give [N, 3, {side}, {side}] and [1 or N, 1, {A.size[0]}, {A.size[1]}]."
+            f" {A}. Give [N, 3, {side}, {side}] and [1 or N, {', '.join(map(str, shape))}]."
         )
     if not (x.isfinite().all() and y.isfinite().all()):
         raise MeasurementError("projection: a value is not finite. Check the pictures before it.")

@@ -1,7 +1,6 @@
 """Runs of invert.py in this process, on a tiny generator and with few steps.
 
-`prepare` imports `InversionConfig` and `LatentPrior` when it runs, so that replacing them where
-they are defined is enough: `quick_config` makes runs of 4 steps, in chunks of 2, of 32x32 pictures.
+`quick_config` makes runs of 4 steps, in chunks of 2, of 32x32 pictures.
 """
 
 import functools
@@ -30,7 +29,7 @@ ERROR_LINE = re.compile(r"error\[(E-[A-Z0-9-]+)\]: [^\n]+\n")
 def quick_config(patch: pytest.MonkeyPatch, **options: object) -> None:
     """Let invert.py take few steps and few samples for the prior."""
     options = {"num_steps": 4, "chunk": CHUNK, "output_side": 32, **options}
-    patch.setattr("inversion.config.InversionConfig", functools.partial(InversionConfig, **options))
+    patch.setattr("colouring.models.InversionConfig", functools.partial(InversionConfig, **options))
     patch.setattr(LatentPrior, "fit", functools.partial(LatentPrior.fit, num_samples=5000))
 
 

@@ -15,9 +15,10 @@ from PIL import Image
 from safetensors.torch import load_file
 from skimage.color import deltaE_cie76, deltaE_ciede2000, rgb2lab
 
-import invert
+from colouring.result import SPREAD_BRIGHTEST
 from inversion.config import InversionConfig
-from inversion.inputs import grey_input
+from inversion.inputs import Canvas, small_input
+from inversion.operators import Frame
 from inversion.pipeline import rebuild
 from inversion.precondition import NUM_PROBES
 from inversion.pulse import PulseConfig
@@ -120,7 +121,8 @@ def test_pulse_is_offered_to_compare_with(case: Case, monkeypatch: pytest.Monkey
 def test_latents_rebuild_the_pictures(case: Case, five: Run) -> None:
     ws = load_file(five.folder / "ws.safetensors")["ws"]
     G = load_generator(case.generator)
-    given = grey_input(as_measurement(case.levels), SIDE, SIDE, InversionConfig())
+    canvas = Canvas(SIDE, SIDE, InversionConfig())
+    given = small_input(as_measurement(case.levels), Frame(16), canvas)
     again = rebuild(G, ws, given, CHUNK).pixels.double().numpy()
     for k, picture in enumerate(np.round((again.transpose(0, 2, 3, 1) + 1) * 127.5)):
         assert np.array_equal(picture, five.png(f"candidate-{k}.png"))
@@ -159,7 +161,7 @@ def test_ranking_is_by_residual_before_and_the_grid_follows_it(case: Case, five:
 def test_spread_is_the_mean_difference_of_pairs_at_every_pixel(five: Run) -> None:
     lab = [rgb2lab(five.png(f"candidate-{k}.png") / 255) for k in range(5)]
     pairs = [deltaE_ciede2000(a, b) for a, b in itertools.combinations(lab, 2)]
-    expected = colormaps["inferno"](np.mean(pairs, axis=0) / invert.SPREAD_BRIGHTEST, bytes=True)
+    expected = colormaps["inferno"](np.mean(pairs, axis=0) / SPREAD_BRIGHTEST, bytes=True)
     found = five.png("spread.png").astype(int)
     assert np.abs(found - expected[..., :3]).max() <= 3 and found.std() > 10
 
@@ -255,13 +257,9 @@ def test_large_colour_pictures_are_brought_to_size(case: Case, tmp_path: Path) -
     colour = picture_of(case.G, seed=3)
     Image.fromarray(colour).resize((80, 64)).save(tmp_path / "large.png")
     done = case.run("--samples", 1, image=tmp_path / "large.png")
-    assert [note.split()[0] for note in done.result["notes"]] == [
-        "colour",
-        "cropped",
-        "reduced",
-        "no",
-    ]
-    assert done.result["input_size"] == [SIDE, SIDE]
+    starts = [note.split()[0] for note in done.result["notes"]]
+    assert starts == ["colour", "80x64", "reduced", "no"]
+    assert done.result["input_size"] == [26, SIDE]
     assert done.result["candidates"][0]["feasible"]
 
 

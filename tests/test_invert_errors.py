@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-import invert
 from tests.data.bad_images import bad_corpus
 from tests.data.odd_images import Odd, odd_files, odd_names
 from tests.inversion.tiny import LUMA, SIDE, as_file, measured
@@ -92,7 +91,9 @@ def test_an_outdir_that_cannot_be_made_is_found_before_any_work(
     case: Case, tmp_path: Path, outdir: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("mine")
-    monkeypatch.setattr(invert, "prepare", lambda *a, **k: pytest.fail("the heavy work began"))
+    monkeypatch.setattr(
+        "colouring.problem.prepare", lambda *a, **k: pytest.fail("the heavy work began")
+    )
     done = case.run(outdir=tmp_path / outdir)
     (tmp_path / "empty").mkdir()
     assert_refused(done, 73, tmp_path / "empty", "E-OUT-CREATE")
@@ -100,7 +101,7 @@ def test_an_outdir_that_cannot_be_made_is_found_before_any_work(
 
 
 @pytest.mark.parametrize(
-    "place", ["invert.solve", "inversion.pipeline.project", "invert.write_pictures"]
+    "place", ["invert.solve", "inversion.inputs.project", "colouring.result.write_pictures"]
 )
 def test_interrupts_leave_nothing(
     case: Case, outs: Path, place: str, monkeypatch: pytest.MonkeyPatch
@@ -120,7 +121,7 @@ def test_a_full_disk_leaves_nothing(case: Case, outs: Path, monkeypatch) -> None
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr("data.image_io.save_png", full)
+    monkeypatch.setattr("colouring.result.save_png", full)
     done = case.run("--samples", 1, outdir=outs / "face")
     assert done.code == 74 and "error[E-IO-FULL]" in done.stderr
     assert list(outs.rglob("*")) == []
@@ -141,13 +142,9 @@ def test_every_bad_picture_gives_one_line(case: Case, outs: Path, tmp_path: Path
 
 
 def expected_luma(odd: Odd) -> np.ndarray:
-    """Return the luma of the central square of what an odd picture means, in levels."""
+    """Return the luma of what an odd picture means, in levels."""
     pixels = odd.pixels.astype(float)
-    grey = pixels @ LUMA if pixels.shape[2] == 3 else pixels[..., 0]
-    height, width = grey.shape
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return grey[top : top + side, left : left + side]
+    return pixels @ LUMA if pixels.shape[2] == 3 else pixels[..., 0]
 
 
 def check_odd_picture(case: Case, path: Path, odd: Odd, outdir: Path) -> None:
@@ -160,7 +157,9 @@ def check_odd_picture(case: Case, path: Path, odd: Odd, outdir: Path) -> None:
         n.removeprefix("warning: ") in done.stderr for n in notes
     )
     expected = expected_luma(odd)
-    found = measured(done.png("candidate-0.png"), len(expected))
+    (height, width), side = expected.shape, max(expected.shape)
+    top, left = (side - height) // 2, (side - width) // 2
+    found = measured(done.png("candidate-0.png"), side)[top : top + height, left : left + width]
     worst = np.abs(as_file(found) - expected).max()
     assert worst <= 1.5 + odd.tolerance, path.name  # the promise, and rounding of 16-bit values
 

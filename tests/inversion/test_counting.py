@@ -5,8 +5,9 @@ import torch
 
 from inversion.config import InversionConfig
 from inversion.counting import counted
-from inversion.inputs import grey_input
+from inversion.inputs import Canvas, small_input
 from inversion.latent import LatentPrior
+from inversion.operators import Frame
 from inversion.pipeline import Inverter
 from inversion.precondition import NUM_PROBES
 from tests.inversion.tiny import SIDE, tiny_generator
@@ -39,7 +40,7 @@ def test_an_inversion_costs_its_probes_steps_and_finished_pictures() -> None:
     inverter = Inverter(
         G=G,
         prior=LatentPrior.fit(G, 5000),
-        input=grey_input(torch.zeros(1, 1, 8, 8), SIDE, SIDE, config),
+        input=small_input(torch.zeros(1, 1, 8, 8), Frame(8), Canvas(SIDE, SIDE, config)),
         start=lambda noise: noise,
         config=config,
         seed=0,

@@ -12,9 +12,10 @@ from torch import Tensor
 from inversion import pipeline
 from inversion.config import InversionConfig
 from inversion.evidence import Evidence, IndependentNoise
-from inversion.inputs import grey_input
+from inversion.inputs import Canvas, small_input
 from inversion.latent import LatentPrior
 from inversion.objective import RandomisedProblem
+from inversion.operators import Frame
 from inversion.pipeline import Candidates, Inverter, rebuild
 from tests.inversion.tiny import (
     LUMA,
@@ -37,7 +38,7 @@ def inverter(
     made = Inverter(
         G=G,
         prior=LatentPrior.fit(G, 5000),
-        input=grey_input(as_measurement(levels), side, SIDE, config),
+        input=small_input(as_measurement(levels), Frame(len(levels)), Canvas(SIDE, side, config)),
         start=lambda noise: noise,
         config=config,
         seed=0,

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from inversion.config import InversionConfig
 from inversion.evidence import Evidence, IndependentNoise
-from inversion.inputs import grey_input
+from inversion.inputs import Canvas, small_input
 from inversion.objective import RandomisedProblem
-from inversion.operators import GreySmall
+from inversion.operators import Frame, GreySmall
 from inversion.optimize import minimize
 from inversion.pipeline import Inverter
 
@@ -173,7 +173,7 @@ def test_candidates_of_a_linear_generator_are_posterior_samples(
         "posterior": lambda noise: torch.from_numpy(of_v).float(),
         "wrong q": lambda noise: 2 + 0.1 * noise,
     }
-    unfinished = replace(grey_input(Y, 4, 4, CONFIG), finish=lambda *_: None)
+    unfinished = replace(small_input(Y, Frame(2), Canvas(4, 4, CONFIG)), finish=lambda *_: None)
     [found] = Inverter(
         G=SimpleNamespace(synthesis=linear_synthesis),
         prior=LinearPrior(),

@@ -10,8 +10,9 @@ from torch import Tensor
 from inversion.config import InversionConfig
 from inversion.counting import counted
 from inversion.guesses import Guesses
-from inversion.inputs import grey_input
+from inversion.inputs import Canvas, small_input
 from inversion.latent import LatentPrior
+from inversion.operators import Frame
 from inversion.pipeline import Candidates
 from inversion.pulse import PulseConfig, PulseInverter, geocross, pulse_loss, spherical_adam
 from tests.inversion.tiny import SIDE, as_file, as_measurement, measured, picture_of, tiny_generator
@@ -116,7 +117,7 @@ def inverter(kind: type = PulseInverter, **options: object) -> PulseInverter:
     return kind(
         G=G,
         prior=LatentPrior.fit(G, 5000),
-        input=grey_input(y, SIDE, SIDE, config),
+        input=small_input(y, Frame(12), Canvas(SIDE, SIDE, config)),
         start=lambda noise: noise / 2,
         config=config,
         seed=0,

@@ -1,0 +1,31 @@
+"""What is asked for: all that decides the bytes of a result beside the picture and the models."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from inversion.measurement import Box
+
+INPUTS = ("grey", "full", "colour", "lineart", "screentone", "auto")
+METHODS = ("posterior", "pulse")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of one call, as `result.json` keeps them."""
+
+    generator: Path
+    encoder: Path | None = None  # None: candidates start from the prior
+    samples: int = 8
+    seed: int = 0
+    device: str = "auto"
+    method: str = "posterior"  # one of METHODS
+    input: str = "grey"  # one of INPUTS
+    size: int | None = None  # reduce the picture to this side first
+    crop: Box | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return them as plain data; paths are absolute."""
+        return {k: str(v.resolve()) if isinstance(v, Path) else v for k, v in asdict(self).items()}

@@ -1,0 +1,65 @@
+"""From a picture's file to the problem that is solved for its candidates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from colouring.models import Models
+from colouring.options import Options
+from data.image_io import load_measurement
+from inversion.inputs import Canvas, Input, full_input, small_input
+from inversion.measurement import cropped, fit_measurement
+from inversion.pipeline import Inverter
+from inversion.pulse import PulseInverter
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is solved for, and what is to be told of it."""
+
+    inverter: Inverter
+    notes: list[str]
+    facts: dict[str, Any]
+
+
+def prepare(image: Path, options: Options, models: Models) -> Problem:
+    """Read a picture and pose its problem.
+
+    Raises:
+        ImageError, MeasurementError, CheckpointError: an input cannot be used.
+    """
+    loaded = load_measurement(image, channels=3 if options.input == "colour" else 1)
+    notes = list(loaded.notes)
+    y = loaded.y
+    if options.crop:
+        y = cropped(y, options.crop)
+        notes.append("cropped to {2}x{3} pixels from {0},{1}".format(*options.crop))
+    given, changes = read_as(options, y, models)
+    notes += changes
+    if models.encoder is None and options.method == "posterior":
+        notes.append("no --encoder for this generator: candidates start from the prior")
+    parts = (models.G, models.prior, given, models.start(given.look), models.config, options.seed)
+    inverter = (PulseInverter if options.method == "pulse" else Inverter)(*parts)
+    facts = {
+        "seed": options.seed,
+        "method": options.method,
+        "notes": notes,
+        "sha256": {"image": loaded.sha256, **models.sha256},
+        "options": {"image": str(image.resolve()), **options.to_json()},
+        "solver": inverter.options,
+    }
+    return Problem(inverter, notes, facts)
+
+
+def read_as(options: Options, y: Tensor, models: Models) -> tuple[Input, list[str]]:
+    """Return a picture `[1, C, h, w]` as the kind of input that it is said to be, and notes."""
+    R = models.G.config.img_resolution
+    side = models.config.finished_side(R)
+    y, frame, notes = fit_measurement(y, side, options.size)
+    canvas = Canvas(R, side, models.config)
+    make = full_input if options.input == "full" else small_input
+    return make(y.to(models.device), frame, canvas), notes
