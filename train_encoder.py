@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 NUM_HELD_OUT = 2000
 NATIVE = 32  # side of the plain held-out pictures
+NUM_PROBES = 512  # of the curvature that the solver starts with
 option = functools.partial(click.option, show_default=True)
 COUNT = click.IntRange(1)
 
@@ -167,6 +168,26 @@ def exact(resolution: int, finished: int, size: int) -> GreySmall:
     return GreySmall(resolution, (size, size), sampled_at=finished)
 
 
+def measured_curvature(examples: Examples) -> Tensor:
+    """Return how the misfit of a plain small picture bends, as an inverter starts with it."""
+    import torch
+
+    from encoder.model import CURVATURE_RANK
+    from inversion.config import InversionConfig
+    from inversion.inputs import Canvas, small_input
+    from inversion.latent import LatentPrior
+    from inversion.operators import Frame
+    from inversion.pipeline import Inverter
+
+    assert isinstance(examples.prior, LatentPrior)
+    G, config = examples.G, InversionConfig(precision=examples.precision)
+    R, side = G.config.img_resolution, config.finished_side(G.config.img_resolution)
+    y = torch.zeros(1, 1, NATIVE, NATIVE, device=G.mapping.w_avg.device)
+    given = small_input(y, Frame(NATIVE), Canvas(R, side, config))
+    inverter = Inverter(G, examples.prior, given, lambda noise: noise, config, seed=0)
+    return inverter.measured_curvature(NUM_PROBES, CURVATURE_RANK)
+
+
 def real_pictures(path: Path, G: Generator, seed: int) -> Callable[[Sequence[int]], Tensor]:
     """Return what draws pictures `[N, 3, R, R]` of a data set, one for each index."""
     import torch
@@ -190,7 +211,10 @@ def real_pictures(path: Path, G: Generator, seed: int) -> Callable[[Sequence[int
 def make_reporter(
     options: dict[str, Any], run: Path, trainer: EncoderTrainer, examples: Examples
 ) -> EncoderReporter:
-    """Return what measures on held-out renders: made small and grey alone, and as in training."""
+    """Return what measures on held-out renders: made small and grey alone, and as in training.
+
+    The first process's encoder gets the curvature that its file keeps.
+    """
     from encoder.reporting import EncoderReporter
     from evaluation.curves import draw_curves
 
@@ -199,6 +223,7 @@ def make_reporter(
         plain = replace(examples, spoil=Spoiler(examples.G, 0, NATIVE))
         exams[""] = plain.held_out(NUM_HELD_OUT)
         exams["degraded_"] = examples.held_out(NUM_HELD_OUT // 2)
+        trainer.encoder.curvature.copy_(measured_curvature(examples))
     every, to_ws = options["eval_every"], examples.prior.to_ws
     return EncoderReporter(run, trainer, every, draw_curves, click.echo, exams=exams, to_ws=to_ws)
 

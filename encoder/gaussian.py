@@ -51,6 +51,7 @@ class GaussianEncoder(nn.Module):
     """Guess the Gaussianised latent v of a picture from its small grey measurement."""
 
     residual_sqrt_cov: Tensor
+    curvature = None  # unknown
 
     def __init__(self, config: GaussianConfig) -> None:
         super().__init__()
@@ -59,13 +60,16 @@ class GaussianEncoder(nn.Module):
         self.head = nn.Linear(FEATURES, config.latent_dim)
         self.register_buffer("residual_sqrt_cov", torch.eye(config.latent_dim))
 
-    def mean(self, y: Tensor) -> Tensor:
-        """Return the mean of v `[N, latent_dim]` for measurements `[N, 1, h, w]` in [-1, 1]."""
+    def mean(self, y: Tensor, told: Tensor | None = None) -> Tensor:
+        """Return the mean of v `[N, latent_dim]` for measurements `[N, 1, h, w]` in [-1, 1].
+
+        What is told of them has no effect.
+        """
         size = (self.config.input_size, self.config.input_size)
         if y.shape[-2:] != size:
             y = F.interpolate(y, size, mode="bicubic", antialias=True, align_corners=False)
         return self.head(self.backbone(y))
 
-    def sample(self, y: Tensor, noise: Tensor) -> Tensor:
+    def sample(self, y: Tensor, noise: Tensor, told: Tensor | None = None) -> Tensor:
         """Return samples about the mean for one measurement, as `Encoder.sample` does."""
         return self.mean(y) + noise @ self.residual_sqrt_cov

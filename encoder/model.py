@@ -23,6 +23,7 @@ from stylegan.checkpoint import (
 from stylegan.config import ConfigError, require_range
 
 CHANNELS = 3  # y, A y_hat, y - A y_hat
+CURVATURE_RANK = 128  # directions of the latent whose curvature is kept for the solver
 KNOWN = 2  # what is told of every input: its size, and whether there is a guess
 
 
@@ -101,6 +102,7 @@ class Encoder(nn.Module):
     """Guess v, the layers' own shares and the posterior of v from a small grey measurement."""
 
     residual_sqrt_cov: Tensor  # root of the mean squared error of v on held-out renders
+    curvature: Tensor  # root [128, (1 + num_ws) dim] of the misfit's, in v and scaled shares
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -112,6 +114,8 @@ class Encoder(nn.Module):
         self.directions = nn.Parameter(torch.randn(config.rank, dim) / dim**0.5)
         self.flow = Flow(dim, FEATURES + dim)
         self.register_buffer("residual_sqrt_cov", torch.eye(dim))
+        curvature = torch.zeros(CURVATURE_RANK, (1 + config.num_ws) * dim)
+        self.register_buffer("curvature", curvature)
         for layer in (self.head, self.shares):  # the untrained encoder answers the prior
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)

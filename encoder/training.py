@@ -16,7 +16,10 @@ from engine.ranks import ALONE, Ranks
 from stylegan.checkpoint import CheckpointError
 from stylegan.config import ConfigError
 
-MEASURED = ("residual_sqrt_cov",)  # of the encoder, not learned, and by the first process alone
+MEASURED = (
+    "residual_sqrt_cov",
+    "curvature",
+)  # of the encoder, not learned, and by the first process alone
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from inversion.pipeline import Inverter
 
 @dataclass(frozen=True)
 class Guesses(Inverter):
-    """Candidates as they start, the same latent in all layers; one evaluation each."""
+    """Candidates at the guess, with no layer's own share drawn; one evaluation each."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -19,7 +19,7 @@ class Guesses(Inverter):
         return super().options | {"num_steps": 0}
 
     def search(self, indices: range, on_step: Callable[[], None]) -> tuple[Tensor, Tensor]:
-        """Return where a chunk starts, `[N, d]` with no layer's own share, and its ws."""
+        """Return the v `[N, dim]` of a chunk's start, and its ws."""
         with no_grad():
             v = self.start(self._anchor(indices)[:, : self.prior.dim])
-        return v, self.prior.to_ws(v)
+        return v, self.prior.to_ws(v, self.share)

@@ -16,7 +16,7 @@ from inversion.latent import LatentPrior
 from inversion.objective import RandomisedProblem
 from inversion.operators import sample_at
 from inversion.optimize import minimize
-from inversion.precondition import Preconditioner
+from inversion.precondition import NUM_PROBES, Preconditioner, curvature_root
 from inversion.project import Projection
 from stylegan import Generator
 
@@ -48,6 +48,8 @@ class Inverter:
     config: InversionConfig
     seed: int
     further: tuple[Evidence, ...] = ()  # beside the input's own; names differ
+    share: Tensor | None = None  # [1, num_ws, dim], a guess of what each layer adds to v
+    curvature: Tensor | None = None  # root [n, d] of the mean curvature in x; None: to be measured
 
     def candidates(
         self, num_samples: int, on_step: Callable[[], None] = lambda: None
@@ -72,12 +74,21 @@ class Inverter:
 
     @cached_property
     def _preconditioner(self) -> Preconditioner:
+        root = self.measured_curvature() if self.curvature is None else self.curvature
+        return Preconditioner.of_curvature(root)
+
+    def measured_curvature(self, num_probes: int = NUM_PROBES, rank: int = NUM_PROBES) -> Tensor:
+        """Return a root `[rank, d]` of the misfit's mean curvature over the prior."""
+
         def whitened(x: Tensor) -> Tensor:
             img = self._samples(self._ws(x.to(self.input.y)))
             return torch.cat([e.whitened(img) for e in self.evidence], dim=1)
 
-        dim = self.prior.dim * (1 + self.prior.num_ws)
-        return Preconditioner.fit(whitened, dim, derive_generator(0, "preconditioner"))
+        dim, generator = (
+            self.prior.dim * (1 + self.prior.num_ws),
+            derive_generator(0, "preconditioner"),
+        )
+        return curvature_root(whitened, dim, generator, num_probes, rank)
 
     def _samples(self, ws: Tensor) -> Tensor:
         """Return the pictures `[N, 3, R, R]` that the search goes by."""
@@ -105,7 +116,7 @@ class Inverter:
             return torch.cat([e.misfit(img, target) for e, target in pairs], dim=1)
 
         problem = RandomisedProblem(misfit, anchor)
-        x = torch.cat([self.start(anchor[:, :dim]), anchor[:, dim:]], dim=1)
+        x = torch.cat([self.start(anchor[:, :dim]), anchor[:, dim:] + self._share], dim=1)
         x = self._descend(problem, x, on_step)
         return x, self._ws(x)
 
@@ -142,6 +153,10 @@ class Inverter:
         v, delta = x[:, : self.prior.dim], x[:, self.prior.dim :]
         layered = delta.unflatten(1, (self.prior.num_ws, self.prior.dim)) * self.config.delta_std
         return self.prior.to_ws(v, layered)
+
+    @property
+    def _share(self) -> Tensor | float:
+        return 0.0 if self.share is None else self.share.flatten(1) / self.config.delta_std
 
     def _target(self, evidence: Evidence, indices: range) -> Tensor:
         stream = "eps" if evidence is self.input.evidence else f"eps of {evidence.name}"

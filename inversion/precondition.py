@@ -3,7 +3,8 @@
 The misfit |Sigma^-1/2 A G(x)|^2 / 2 bends by about J^T Sigma^-1 J, J the Jacobian of A G: along
 some directions of the latent thousands of times more than the prior does, along most not at all.
 A descent that knows nothing yet should see equal curvature wherever it looks. The curvature's mean
-over the prior is measured with random probes, of which a few dozen find what is strongly bent.
+over the prior is measured with random probes, of which a few hundred find all that is bent. An
+encoder's file keeps it, so that an inversion need not pay for them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-NUM_PROBES, BATCH = 64, 8
+NUM_PROBES, BATCH = 64, 8  # of one inversion where no file keeps the curvature; at a time
 
 
 @dataclass(frozen=True)
@@ -25,20 +26,9 @@ class Preconditioner:
     scale: Tensor  # [n], the eigenvalues of P along them
 
     @classmethod
-    def fit(
-        cls, whitened: Callable[[Tensor], Tensor], dim: int, generator: Generator
-    ) -> Preconditioner:
-        """Measure the mean curvature C and choose P = (1 + C)^-1/2.
-
-        For u ~ N(0, I), E[g g^T] = J^T Sigma^-1 J with g = J^T Sigma^-1/2 u, one backward pass.
-
-        Args:
-            whitened: x [N, dim] -> Sigma^-1/2 A G(x), [N, ...].
-            dim: length of x.
-            generator: of the probes.
-        """
-        probes = torch.cat([_probe(whitened, dim, generator) for _ in range(NUM_PROBES // BATCH)])
-        _, singular, directions = torch.linalg.svd(probes / NUM_PROBES**0.5, full_matrices=False)
+    def of_curvature(cls, root: Tensor) -> Preconditioner:
+        """Choose P = (1 + C)^-1/2 for the curvature C = root^T root, root `[n, d]`."""
+        _, singular, directions = torch.linalg.svd(root, full_matrices=False)
         return cls(directions, (1 + singular.square()).rsqrt())
 
     def to_x(self, t: Tensor) -> Tensor:
@@ -52,6 +42,30 @@ class Preconditioner:
     def _stretch(self, x: Tensor, scale: Tensor) -> Tensor:
         directions, scale = self.directions.to(x), scale.to(x)
         return x + ((scale - 1) * (x @ directions.T)) @ directions
+
+
+def curvature_root(
+    whitened: Callable[[Tensor], Tensor], dim: int, generator: Generator, num_probes: int, rank: int
+) -> Tensor:
+    """Measure the mean curvature C over the prior; return `root [rank, dim]`, C = root^T root.
+
+    For u ~ N(0, I), E[g g^T] = J^T Sigma^-1 J with g = J^T Sigma^-1/2 u, one backward pass. Of
+    what the probes find, the `rank` most bent directions are kept.
+
+    Args:
+        whitened: x [N, dim] -> Sigma^-1/2 A G(x), [N, ...].
+        dim: length of x.
+        generator: of the probes.
+        num_probes: how many, rounded up to a multiple of `BATCH`.
+        rank: rows of the answer; those beyond what was probed are 0.
+    """
+    num = -(-num_probes // BATCH)
+    probes = torch.cat([_probe(whitened, dim, generator) for _ in range(num)])
+    _, singular, directions = torch.linalg.svd(probes / len(probes) ** 0.5, full_matrices=False)
+    root = probes.new_zeros(rank, dim)
+    kept = min(rank, len(singular))
+    root[:kept] = singular[:kept, None] * directions[:kept]
+    return root
 
 
 def _probe(whitened: Callable[[Tensor], Tensor], dim: int, generator: Generator) -> Tensor:

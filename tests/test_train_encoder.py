@@ -106,6 +106,13 @@ def test_figures_are_those_of_the_stored_encoder(run, generator_path, plain):
     np.testing.assert_allclose(root @ root, errors.T @ errors / 100, rtol=1e-3, atol=1e-3)
 
 
+def test_the_file_keeps_the_curvature_of_plain_small_pictures(run, generator_path, examples):
+    folder, _ = run
+    kept = load_encoder(folder / "encoder.safetensors", generator_path).curvature
+    torch.testing.assert_close(kept, train_encoder.measured_curvature(examples))
+    assert kept.any(1).sum() == train_encoder.NUM_PROBES
+
+
 def test_encoder_belongs_to_its_generator(run, generator_path):
     folder, _ = run
     encoder = load_encoder(folder / "encoder.safetensors", generator_path)

@@ -24,6 +24,7 @@ def small():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("encoder.backbone.resnet50", small_resnet)
         patch.setattr(train_encoder, "NUM_HELD_OUT", 100)
+        patch.setattr(train_encoder, "NUM_PROBES", 64)
         yield
     torch.set_num_threads(num_threads)
 

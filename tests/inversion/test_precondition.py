@@ -4,15 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from inversion.precondition import NUM_PROBES, Preconditioner
+from inversion.precondition import NUM_PROBES, Preconditioner, curvature_root
 
 DIM = 15
 
 
-def fitted(M: np.ndarray, seed: int = 0) -> Preconditioner:
+def probed(M: np.ndarray, seed: int = 0, num: int = NUM_PROBES, rank: int = 64) -> torch.Tensor:
     matrix = torch.from_numpy(M).float()
     generator = torch.Generator().manual_seed(seed)
-    return Preconditioner.fit(lambda x: x @ matrix.T, M.shape[1], generator)
+    return curvature_root(lambda x: x @ matrix.T, M.shape[1], generator, num, rank)
+
+
+def fitted(M: np.ndarray, seed: int = 0) -> Preconditioner:
+    return Preconditioner.of_curvature(probed(M, seed))
 
 
 def dense(P: Preconditioner, dim: int = DIM) -> np.ndarray:
@@ -67,3 +71,20 @@ def test_equal_generators_give_equal_coordinates(M: np.ndarray) -> None:
     x = torch.randn(2, DIM)
     assert torch.equal(fitted(M, seed=3).to_t(x), fitted(M, seed=3).to_t(x))
     assert not torch.equal(fitted(M, seed=3).to_t(x), fitted(M, seed=4).to_t(x))
+
+
+def test_the_most_bent_directions_are_kept() -> None:
+    """Of a diagonal map probed often enough: the largest squares, in their own directions."""
+    found = probed(np.diag([1.0, 30, 3, 100, 10]), num=4096, rank=3).double().numpy()
+    expected = np.zeros((3, 5))
+    expected[[0, 1, 2], [3, 1, 4]] = 100, 30, 10
+    np.testing.assert_allclose(np.abs(found), expected, atol=2.5)
+    np.testing.assert_allclose(found @ found.T, np.diag(np.diag(found @ found.T)), atol=0.5)
+
+
+def test_more_rows_than_probes_are_zero_and_change_nothing(M: np.ndarray) -> None:
+    root, few = probed(M, num=8, rank=64), probed(M, num=8, rank=8)
+    assert root.shape == (64, DIM) and not root[8:].any() and torch.equal(root[:8], few)
+    x = torch.randn(3, DIM)
+    one, other = (Preconditioner.of_curvature(r).to_t(x) for r in (root, few))
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
