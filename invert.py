@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from colouring.options import Options
     from inversion.pipeline import Candidates, Inverter
 
-INPUTS = ("grey", "full", "colour")
+INPUTS = ("grey", "full", "colour", "lineart", "screentone")
 PRETRAINED = Path(__file__).parent / "pretrained"
 
 
@@ -55,7 +55,7 @@ def as_box(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     type=click.Choice(INPUTS),
     default="grey",
     show_default=True,
-    help="What the picture is: small and grey, grey of full size (keep its luma), small.",
+    help="What it is: small and grey, grey of full size (its luma stays), small, lines, dots.",
 )
 @click.option("--size", type=click.IntRange(8), help="Reduce the picture to this side first.")
 @click.option(

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from colouring.models import Models
 from colouring.options import Options
 from data.image_io import load_measurement
-from inversion.inputs import Canvas, Input, full_input, small_input
-from inversion.measurement import cropped, fit_measurement
+from inversion.inputs import AS, Canvas
+from inversion.measurement import cropped
 from inversion.pipeline import Inverter
 from inversion.pulse import PulseInverter
 
@@ -38,7 +36,9 @@ def prepare(image: Path, options: Options, models: Models) -> Problem:
     if options.crop:
         y = cropped(y, options.crop)
         notes.append("cropped to {2}x{3} pixels from {0},{1}".format(*options.crop))
-    given, changes = read_as(options, y, models)
+    R = models.G.config.img_resolution
+    canvas = Canvas(R, models.config.finished_side(R), models.config)
+    given, changes = AS[options.input](y.to(models.device), options.size, canvas)
     notes += changes
     if models.encoder is None and options.method == "posterior":
         notes.append("no --encoder for this generator: candidates start from the prior")
@@ -53,13 +53,3 @@ def prepare(image: Path, options: Options, models: Models) -> Problem:
         "solver": inverter.options,
     }
     return Problem(inverter, notes, facts)
-
-
-def read_as(options: Options, y: Tensor, models: Models) -> tuple[Input, list[str]]:
-    """Return a picture `[1, C, h, w]` as the kind of input that it is said to be, and notes."""
-    R = models.G.config.img_resolution
-    side = models.config.finished_side(R)
-    y, frame, notes = fit_measurement(y, side, options.size)
-    canvas = Canvas(R, side, models.config)
-    make = full_input if options.input == "full" else small_input
-    return make(y.to(models.device), frame, canvas), notes

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from inversion.config import InversionConfig
-from inversion.evidence import Evidence, Residual, one_sided_residual
-from inversion.measurement import reduced, squared
-from inversion.operators import LUMA, ColourSmall, Frame, GreySmall, MeasurementNoise
-from inversion.project import Projection, project
+from inversion.evidence import Evidence, IndependentNoise, Residual, one_sided_residual
+from inversion.lines import DRAWN_AT, LineArt
+from inversion.measurement import fit_measurement, reduced, squared
+from inversion.operators import (
+    LUMA,
+    ColourSmall,
+    Frame,
+    GreySmall,
+    MeasurementError,
+    MeasurementNoise,
+)
+from inversion.project import Projection, project, unprojected
+from inversion.screentone import SHEETS, descreened, find_screen
 
-SOLVED_AT = 64  # side at which a picture of full size is solved for: no G draws its every line
+SOLVED_AT = 32  # side at which a picture of full size is solved for: G does not draw its every line
+LARGEST_FULL = 1024  # side of the largest picture that keeps its own size
+LINES_STD = 0.5  # of lines that G draws about those of the input, on the scale of [-1, 1]
 
 
 @dataclass(frozen=True)
@@ -58,15 +69,6 @@ def small_input(y: Tensor, frame: Frame, canvas: Canvas) -> Input:
     return _input(y, frame, y, frame, canvas)
 
 
-def full_input(y: Tensor, frame: Frame, canvas: Canvas) -> Input:
-    """Return the input of a grey picture `[1, 1, h, w]` of the finished pictures' own size.
-
-    Solved for at `SOLVED_AT` pixels; finished, the luma is the picture's own.
-    """
-    small = reduced(y, min(SOLVED_AT, frame.side))
-    return _input(small, Frame.around(*small.shape[-2:]), y, frame, canvas)
-
-
 def _input(solved: Tensor, of_solved: Frame, y: Tensor, frame: Frame, canvas: Canvas) -> Input:
     kind = GreySmall if y.shape[1] == 1 else ColourSmall
     config, R, P = canvas.config, canvas.img_resolution, canvas.side
@@ -78,11 +80,97 @@ def _input(solved: Tensor, of_solved: Frame, y: Tensor, frame: Frame, canvas: Ca
     return Input(evidence, P, A, y, frame, look, one_sided_residual(y))
 
 
+def _size(y: Tensor) -> tuple[int, int]:
+    return y.shape[2], y.shape[3]
+
+
 def _luma(y: Tensor) -> Tensor:
     if y.shape[1] == 1:
         return y
     return torch.einsum("c,nchw->nhw", y.new_tensor(LUMA), y)[:, None]
 
 
-def _size(y: Tensor) -> tuple[int, int]:
-    return y.shape[2], y.shape[3]
+Read = tuple[Input, list[str]]  # an input, and notes of what was done to it
+
+
+def as_small(y: Tensor, size: int | None, canvas: Canvas) -> Read:
+    """Take a picture for a small one, in grey or colour.
+
+    Args:
+        y: `[1, 1 or 3, h, w]` in [-1, 1].
+        size: side to reduce to first, or None.
+        canvas: what it is about.
+
+    Raises:
+        MeasurementError: `size` is larger than the picture.
+    """
+    y, frame, notes = fit_measurement(y, canvas.side, size)
+    return small_input(y, frame, canvas), notes
+
+
+def as_full(y: Tensor, size: int | None, canvas: Canvas) -> Read:
+    """Take a grey picture for one of full size: the answers have its size, and its luma.
+
+    Solved for at `SOLVED_AT` pixels. Arguments as for `as_small`.
+
+    Raises:
+        MeasurementError: the picture is smaller than the generator's, or than `size`.
+    """
+    side = min(size or max(y.shape[2:]), LARGEST_FULL)
+    if side < canvas.img_resolution:
+        raise MeasurementError(
+            f"--input full: the picture has {side} pixels a side, the generator makes"
+            f" {canvas.img_resolution}. Use --input grey."
+        )
+    y, frame, notes = fit_measurement(y, side, size)
+    small = reduced(y, min(SOLVED_AT, frame.side))
+    of_small, canvas = Frame.around(*small.shape[2:]), replace(canvas, side=side)
+    return _input(small, of_small, y, frame, canvas), notes
+
+
+def as_line_art(y: Tensor, size: int | None, canvas: Canvas) -> Read:
+    """Take a picture for black lines on white paper, without tones. Arguments as for `as_small`.
+
+    The lines are those of a soft operator that is not linear: nothing is projected, and how well
+    a candidate agrees is what its residual says.
+
+    Raises:
+        MeasurementError: `size` is larger than the picture.
+    """
+    y, frame, notes = fit_measurement(y, DRAWN_AT, size)
+    R, P = canvas.img_resolution, canvas.side
+    noise = IndependentNoise(torch.full_like(y, LINES_STD))
+    evidence = Evidence("input", LineArt(R, _size(y), P, frame), y, noise)
+    A, look = LineArt(P, _size(y), None, frame), squared(y, frame)
+    return Input(evidence, P, A, y, frame, look, torch.sub, unprojected), notes
+
+
+def as_screentone(y: Tensor, size: int | None, canvas: Canvas) -> Read:
+    """Take a picture for a scan whose greys are dots: a grey one, of the size that shows none.
+
+    Sheets of screentone say roughly how dark a thing is, hence the noise. Arguments as for
+    `as_small`.
+
+    Raises:
+        MeasurementError: `size` is larger than the picture.
+    """
+    screen = find_screen(y)
+    if screen is None:
+        given, notes = as_small(y, size, canvas)
+        return given, ["no screen of dots was found: it was taken for a grey picture", *notes]
+    y = descreened(y, screen, canvas.side)
+    canvas = replace(canvas, config=replace(canvas.config, sigma=SHEETS))
+    given, notes = as_small(y, size, canvas)
+    what = (
+        f"dots {screen.period:.2f} pixels apart were smoothed away: {y.shape[3]}x{y.shape[2]} left"
+    )
+    return given, [what, *notes]
+
+
+AS: dict[str, Callable[[Tensor, int | None, Canvas], Read]] = {
+    "grey": as_small,
+    "colour": as_small,
+    "full": as_full,
+    "lineart": as_line_art,
+    "screentone": as_screentone,
+}

@@ -59,6 +59,13 @@ def _cubic(t: Tensor, a: float = -0.5) -> Tensor:
     return torch.where(t < 1, near, torch.where(t < 2, far, torch.zeros_like(t)))
 
 
+def bicubic_response(frequency: float) -> float:
+    """Return what is left of a wave of `frequency` cycles per pixel that `bicubic_matrix` made."""
+    t = torch.arange(-2, 2, 1 / 256, dtype=torch.float64) + 1 / 512
+    wave = torch.cos(2 * torch.pi * frequency * t)
+    return float((_cubic(t) * wave).sum().abs() / _cubic(t).sum())
+
+
 def sample_at(img: Tensor, side: int) -> Tensor:
     """Sample pictures [N, C, R, R] at `side` >= R pixels: [N, C, side, side], bicubic.
 
@@ -251,12 +258,12 @@ class MeasurementNoise:
         self._channels = A.channels
 
     def sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
-        """Draw `shape` = (N, channels, h, w) from N(0, Sigma), float32, on the generator's device."""
+        """Draw `shape` = (N, channels, h, w) from N(0, Sigma), on the generator's device."""
         n = torch.randn(shape, generator=generator, device=generator.device)
         return self._u_v.to(n) @ (self._std.to(n) * n) @ self._u_h.to(n).mT
 
     def whiten(self, r: Tensor) -> Tensor:
-        """Return Sigma^-1/2 r [N, channels, h, w] up to a rotation: its square is r^T Sigma^-1 r."""
+        """Return Sigma^-1/2 r [N, channels, h, w] up to a rotation."""
         return (self._u_v.to(r).mT @ r @ self._u_h.to(r)) / self._std.to(r)
 
     def log_det(self) -> float:

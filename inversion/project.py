@@ -88,6 +88,26 @@ def project(x: Tensor, y: Tensor, A: Linear, *, max_rounds: int = 200) -> Projec
     )
 
 
+def unprojected(x: Tensor, y: Tensor, A: Callable[[Tensor], Tensor]) -> Projection:
+    """Round pictures x [N, 3, R, R] and measure them, where no projection is possible.
+
+    Residuals are of levels that are neither clipped nor rounded; everything counts as feasible.
+    """
+    levels = ((x.double().clamp(-1, 1) + 1) * 127.5).round()
+    pixels = (levels / 127.5 - 1).to(x.dtype)
+    error = ((A(pixels) - y) * 127.5).double().flatten(1)
+    correction = levels - (x.double().clamp(-1, 1) + 1) * 127.5
+    return Projection(
+        pixels,
+        residual_max_255=error.abs().amax(dim=1),
+        residual_rms_255=_rms(error),
+        share_identical=(error.abs() < 0.5).double().mean(dim=1),
+        correction_rms_255=_rms(correction.flatten(1)),
+        rounds=torch.zeros(len(x), dtype=torch.int64),
+        feasible=torch.ones(len(x), dtype=torch.bool),
+    )
+
+
 @dataclass(frozen=True)
 class _Rounded:
     """A picture on the 8-bit grid [1, 3, R, R] and its measurement's error [1, 1, h, w]."""

@@ -101,7 +101,7 @@ def test_an_outdir_that_cannot_be_made_is_found_before_any_work(
 
 
 @pytest.mark.parametrize(
-    "place", ["invert.solve", "inversion.inputs.project", "colouring.result.write_pictures"]
+    "place", ["invert.solve", "inversion.project._project_one", "colouring.result.write_pictures"]
 )
 def test_interrupts_leave_nothing(
     case: Case, outs: Path, place: str, monkeypatch: pytest.MonkeyPatch
