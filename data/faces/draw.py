@@ -59,15 +59,22 @@ def draw(
     if medium not in MEDIA:
         raise ValueError(f"medium {medium!r}: unknown. Choose one of {', '.join(MEDIA)}.")
     figure = Figure.of(description, _PAINTS[medium](description))
-    canvas = Canvas(size, paint_background(figure), ink=0.75 + 0.5 * description.line_weight)
-    for draw_part in (_draw_far, _draw_head, _draw_near):
-        draw_part(canvas, figure)
+    canvas = painted(figure, size)
     if medium == "lineart":
         return canvas.finish().convert("L")
     if medium == "screentone":
         return screened(canvas.image.convert("L"), pitch).reduce(canvas.factor)
     picture = lit(canvas.finish(), canvas.ground, figure)
     return picture if medium == "colour" else picture.convert("L")
+
+
+def painted(figure: Figure, size: int) -> Canvas:
+    """Paint all parts on a canvas of `size` pixels a side, before any light."""
+    ink = 0.75 + 0.5 * figure.face.line_weight
+    canvas = Canvas(size, paint_background(figure), ink=ink)
+    for draw_part in (_draw_far, _draw_head, _draw_near):
+        draw_part(canvas, figure)
+    return canvas
 
 
 def _draw_far(canvas: Canvas, figure: Figure) -> None:
