@@ -17,6 +17,7 @@ import runtime
 if TYPE_CHECKING:
     from colouring.models import Models
     from colouring.options import Options
+    from colouring.replay import Record
     from inversion.pipeline import Candidates, Inverter
 
 INPUTS = ("grey", "full", "colour", "lineart", "screentone")
@@ -34,7 +35,9 @@ def as_box(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
 
 
 @click.command(cls=runtime.Verb)
-@click.option("--image", type=runtime.UserPath(), required=True, help="The small grey picture.")
+@click.option("--image", type=runtime.UserPath(), help="The small grey picture.")
+@click.option("--images", type=runtime.UserPath(), help="A folder of pictures instead.")
+@click.option("--replay", type=runtime.UserPath(), help="A result.json: make its files again.")
 @click.option("--samples", type=click.IntRange(1, 10_000), default=8, show_default=True)
 @click.option("--outdir", type=runtime.UserPath(), help="Folder to make [out/<image>].")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -61,16 +64,51 @@ def as_box(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
 @click.option(
     "--crop", callback=as_box, metavar="X,Y,W,H", help="The part with the face, in pixels."
 )
-def main(image: Path, outdir: Path | None, **choices: Any) -> None:
-    """Find coloured faces that agree with one small grey face."""
+@click.pass_context
+def main(
+    ctx: click.Context,
+    image: Path | None,
+    images: Path | None,
+    replay: Path | None,
+    outdir: Path | None,
+    **choices: Any,
+) -> None:
+    """Find coloured faces that agree with one small grey face, or with each of a folder."""
+    require_one_source(ctx)
     from colouring.models import Models
     from colouring.options import Options
+    from colouring.replay import Record
     from custom_ops.allocator import keep_freed_memory
 
     keep_freed_memory()
-    options = Options(**choices | with_models(**choices))
-    final = colour(image, outdir, options, Models(options))
+    record = Record.read(replay) if replay else None
+    options = record.options if record else Options(**choices | with_models(**choices))
+    models = Models(options)
+    if images:
+        colour_folder(images, outdir, options, models)
+        return
+    source = image or record.image  # type: ignore[union-attr]
+    final = runtime.next_free_folder(outdir or runtime.default_outdir(source))
+    colour(source, final, options, models, record)
     click.echo(f"{options.samples} candidates in {runtime.printable(str(final))}: see grid.png")
+
+
+def require_one_source(ctx: click.Context) -> None:
+    """Refuse a call that does not say what to colour, or says it twice.
+
+    Raises:
+        click.UsageError: so it is.
+    """
+    given = {
+        name
+        for name in ctx.params
+        if ctx.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
+    }
+    if "replay" in given:
+        if extra := given - {"replay", "image", "outdir"}:
+            raise click.UsageError(f"--replay says how: leave out --{min(extra)}")
+    elif len(given & {"image", "images"}) != 1:
+        raise click.UsageError("give one of --image, --images and --replay")
 
 
 def with_models(
@@ -88,15 +126,19 @@ def with_models(
     return {"generator": generator or PRETRAINED / "generator.safetensors", "encoder": encoder}
 
 
-def colour(image: Path, outdir: Path | None, options: Options, models: Models) -> Path:
-    """Colour one picture and return the folder that the answers are in."""
-    final = runtime.next_free_folder(outdir or runtime.default_outdir(image))
+def colour(
+    image: Path, final: Path, options: Options, models: Models, record: Record | None = None
+) -> None:
+    """Colour one picture; the answers go into the folder `final`."""
     with runtime.staging_folder(final) as folder:
         from colouring.problem import prepare
         from colouring.result import write_pictures
 
         started = time.monotonic()
         problem = prepare(image, options, models)
+        if record:
+            record.require_same(problem.facts)
+            say(image, record.differences(runtime.versions()))
         say(image, problem.notes)
         prepared = time.monotonic()
         found, evaluations = solve(problem.inverter, options.samples)
@@ -109,7 +151,36 @@ def colour(image: Path, outdir: Path | None, options: Options, models: Models) -
         facts["versions"] = runtime.versions()
         facts["seconds"] = {stage: round(value, 2) for stage, value in seconds.items()}
         (folder / "result.json").write_text(json.dumps(facts, indent=1) + "\n")
-    return final
+
+
+def colour_folder(images: Path, outdir: Path | None, options: Options, models: Models) -> None:
+    """Colour the pictures of a folder, each rank of torchrun its share of them.
+
+    Raises:
+        click.exceptions.Exit: some could not be used; what was wrong has been said.
+    """
+    from colouring.folder import pictures_in
+    from data.image_io import ImageError
+    from engine.ranks import joined
+    from inversion.operators import MeasurementError
+
+    with joined() as ranks:
+        base = outdir or runtime.default_outdir(images)
+        base = Path(ranks.once(lambda: str(runtime.next_free_folder(base))))
+        pictures, bad = list(pictures_in(images).items()), 0
+        _ = models.G  # a model that cannot be used is no picture's fault
+        for path, name in pictures[ranks.rank :: ranks.size]:
+            try:
+                colour(path, base / name, options, models)
+            except (ImageError, MeasurementError) as error:
+                runtime.report(error)
+                bad += 1
+        bad = sum(ranks.all(bad))
+        if ranks.is_first:
+            good = len(pictures) - bad
+            click.echo(f"{good} of {len(pictures)} pictures in {runtime.printable(str(base))}")
+    if bad:
+        raise click.exceptions.Exit(runtime.BAD_DATA)
 
 
 def say(image: Path, notes: list[str]) -> None:

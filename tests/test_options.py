@@ -27,8 +27,8 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
     "convert": {"": ["pickle", "--out"]},
     "invert": {
         "": (
-            "--image --samples --outdir --seed --generator --encoder --device --method --input "
-            "--size --crop"
+            "--image --images --replay --samples --outdir --seed --generator --encoder --device "
+            "--method --input --size --crop"
         ).split(),
     },
     "train_attributes": {

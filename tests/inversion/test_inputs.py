@@ -160,7 +160,7 @@ def test_line_art_is_judged_and_never_projected() -> None:
     assert done.correction_rms_255.max() < 0.5 and done.feasible.all()
     error = (LineArt(SIDE, (50, 40), None, Frame(50, 0, 5))(done.pixels) - y) * 127.5
     torch.testing.assert_close(
-        done.residual_rms_255, error.flatten(1).square().mean(1).sqrt().double()
+        done.residual_rms_255.float(), error.flatten(1).square().mean(1).sqrt()
     )
     assert given.evidence.noise.std.unique().item() == pytest.approx(LINES_STD)
     assert given.look.shape == (1, 1, 50, 50)
