@@ -18,6 +18,7 @@ from inversion.operators import sample_at
 from inversion.optimize import minimize
 from inversion.precondition import NUM_PROBES, Preconditioner, curvature_root
 from inversion.project import Projection
+from inversion.starts import best_of_guesses
 from stylegan import Generator
 
 Start = Callable[[Tensor], Tensor]  # standard normal [N, dim] -> where to start in v, [N, dim]
@@ -116,9 +117,31 @@ class Inverter:
             return torch.cat([e.misfit(img, target) for e, target in pairs], dim=1)
 
         problem = RandomisedProblem(misfit, anchor)
-        x = torch.cat([self.start(anchor[:, :dim]), anchor[:, dim:] + self._share], dim=1)
+        if self.further:
+            x = self._chosen_start(anchor, targets)
+        else:
+            x = torch.cat([self.start(anchor[:, :dim]), anchor[:, dim:] + self._share], dim=1)
         x = self._descend(problem, x, on_step)
         return x, self._ws(x)
+
+    @torch.no_grad()
+    def _chosen_start(self, anchor: Tensor, targets: list[Tensor]) -> Tensor:
+        """Return the guess that fits all evidence best, each piece counting as one number.
+
+        No layer's own share is drawn yet: it would blur what the guesses differ in.
+        """
+        dim = self.prior.dim
+        layers = torch.zeros_like(anchor[:, dim:]) + self._share
+
+        def guess(noise: Tensor) -> Tensor:
+            return torch.cat([self.start(noise), layers], dim=1)
+
+        def cost(x: Tensor) -> Tensor:
+            img = self._samples(self._ws(x))
+            pairs = zip(self.evidence, targets, strict=True)
+            return torch.stack([e.misfit(img, t).square().mean(1) for e, t in pairs]).sum(0)
+
+        return best_of_guesses(guess, cost, anchor[:, :dim])
 
     def _descend(
         self, problem: RandomisedProblem, x: Tensor, on_step: Callable[[], None]

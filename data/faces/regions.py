@@ -42,7 +42,7 @@ def regions(description: FaceDescription, size: int) -> NDArray[np.float32]:
         paint = _mask_paint(dict(zip(names, _PRIMARIES, strict=False)))
         canvas = painted(Figure.of(description, paint), size)
         plates.append(np.asarray(canvas.finish())[..., : len(names)])
-    return np.concatenate(plates, axis=2).astype(np.float32) / 255
+    return np.concatenate(plates, axis=2).astype(np.float32) / np.float32(255)
 
 
 _PRIMARIES: tuple[RGB, RGB, RGB] = ((255, 0, 0), (0, 255, 0), (0, 0, 255))

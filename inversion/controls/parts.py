@@ -54,5 +54,5 @@ def parts(weights: Mapping[str, Tensor], colours: Mapping[str, Tensor]) -> Wante
     if not names:
         return None
     std = torch.tensor([STD[name] for name in names], dtype=torch.float64)
-    rows = (torch.stack([each[name] for name in names]) for each in (weights, colours))
-    return Wanted(*rows, std)
+    weight, rgb = (torch.stack([each[name] for name in names]) for each in (weights, colours))
+    return Wanted(weight, rgb, std)
