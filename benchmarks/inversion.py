@@ -25,6 +25,7 @@ from torch import Tensor
 
 from attributes.reader import PRETRAINED, load_reader
 from benchmarks.scores import Judges, Scores, score, summary
+from data.degrade import Degradation
 from data.faces import describe, draw
 from data.image_io import from_uint8, save_png, to_uint8
 from encoder import load_encoder
@@ -33,7 +34,7 @@ from evaluation.report import tile
 from inversion.config import InversionConfig
 from inversion.counting import counted
 from inversion.guesses import Guesses
-from inversion.inputs import Canvas, small_input
+from inversion.inputs import Canvas, Input, small_input
 from inversion.latent import LatentPrior
 from inversion.operators import Frame, GreySmall, sample_at
 from inversion.pipeline import Inverter
@@ -171,21 +172,27 @@ class Bench:
         cells = np.concatenate([to_uint8(part) for part in pictures])
         return scores, tile(cells, len(cells))
 
-    def inverter(self, method: str, pulse: PulseConfig, y: Tensor) -> Inverter:
+    def given(self, y: Tensor) -> Input:
+        """Return `y [1, 1, h, w]` as what is known of a picture."""
+        return small_input(y, Frame.around(*self.A.size), self.canvas)
+
+    def inverter(self, method: str, pulse: PulseConfig, y: Tensor, seed: int = 0) -> Inverter:
         """Return what solves for the candidates of `y` by a method."""
+        told = Degradation(y.shape[-1]).told()[None]
 
         def sampled(noise: Tensor) -> Tensor:
-            return self.encoder.sample(y, noise)
+            return self.encoder.sample(y, noise, told)
 
         def mean(noise: Tensor) -> Tensor:
-            return self.encoder.mean(y).expand_as(noise)
+            return self.encoder.mean(y, told).expand_as(noise)
 
         start = mean if method == "encoder" else sampled
-        given = small_input(y, Frame.around(*self.A.size), self.canvas)
-        problem = (self.G, self.prior, given, start, self.config, 0)
+        problem = (self.G, self.prior, self.given(y), start, self.config, seed)
         if method.startswith("pulse"):
             return PulseInverter(*problem, pulse=pulse)
-        return Inverter(*problem) if method == "ours" else Guesses(*problem)
+        if method == "ours":
+            return Inverter(*problem, curvature=self.encoder.curvature)
+        return Guesses(*problem)
 
 
 @contextmanager
