@@ -75,7 +75,7 @@ def plain_generator():
 
 def encoder_with(**options):
     generator = hashlib.sha256(plain_generator()).hexdigest()
-    config = dataclasses.asdict(EncoderConfig(4, generator)) | options
+    config = dataclasses.asdict(EncoderConfig(4, 3, generator, told=5)) | options
     metadata = {"kind": "encoder", "format_version": "1", "config": json.dumps(config)}
     return save({"x": torch.zeros(1)}, metadata)
 
@@ -120,7 +120,10 @@ HOSTILE = {  # name: content, what the refusal says; the first letter says which
     ),
     "e largest": (lambda: encoder_with(latent_dim=1 << 16), "does not fit"),
     "e latent": (lambda: encoder_with(latent_dim=10**9), "latent_dim is"),
-    "e input": (lambda: encoder_with(input_size=10**9), "input_size is"),
+    "e layers": (lambda: encoder_with(num_ws=10**9), "num_ws is"),
+    "e told": (lambda: encoder_with(told=10**9), "told is"),
+    "e rank": (lambda: encoder_with(rank=10**9), "rank is"),
+    "e version": (lambda: encoder_with(version=3), "version is"),
     "e digest": (lambda: encoder_with(generator_sha256=3), "generator_sha256 is no text"),
 }
 
