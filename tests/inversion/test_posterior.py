@@ -161,11 +161,8 @@ def exact_posterior(further: tuple[Evidence, ...]) -> tuple[np.ndarray, np.ndarr
     return gain @ y, prior - gain @ M @ prior
 
 
-@pytest.mark.parametrize("further", [(), (REDS, CORNER)], ids=["grey", "stacked"])
-@pytest.mark.parametrize("origin", ["prior", "posterior", "wrong q"])
-def test_candidates_of_a_linear_generator_are_posterior_samples(
-    origin: str, further: tuple[Evidence, ...]
-) -> None:
+def solved(origin: str, further: tuple[Evidence, ...] = (), **guess: Tensor) -> np.ndarray:
+    """Return ws of the shipped solver's candidates, `[SAMPLES, 6]`."""
     mean, cov = exact_posterior(further)
     of_v = np.random.default_rng(1).multivariate_normal(mean[:3], cov[:3, :3], SAMPLES)
     starts = {
@@ -182,8 +179,27 @@ def test_candidates_of_a_linear_generator_are_posterior_samples(
         config=CONFIG,
         seed=5,
         further=further,
+        **guess,
     ).candidates(SAMPLES)
-    ws = found.ws.flatten(1).double().numpy()
+    return found.ws.flatten(1).double().numpy()
+
+
+@pytest.mark.parametrize("further", [(), (REDS, CORNER)], ids=["grey", "stacked"])
+@pytest.mark.parametrize("origin", ["prior", "posterior", "wrong q"])
+def test_candidates_of_a_linear_generator_are_posterior_samples(
+    origin: str, further: tuple[Evidence, ...]
+) -> None:
+    (mean, cov), ws = exact_posterior(further), solved(origin, further)
     assert is_posterior(ws, mean, cov)
     for wrong in (ws * 0, -ws, mean + 0.5 * (ws - mean), mean + 2 * (ws - mean)):
         assert not is_posterior(wrong, mean, cov)
+
+
+@pytest.mark.parametrize("origin", ["prior", "posterior", "wrong q"])
+def test_they_are_whatever_curvature_and_shares_the_encoder_tells(origin: str) -> None:
+    """A curvature that has nothing to do with the generator's, and shares far from the truth."""
+    generator = torch.Generator().manual_seed(9)
+    curvature = 5 * torch.randn(4, WIDTH * (1 + LAYERS), generator=generator)
+    share = 1 + torch.randn(1, LAYERS, WIDTH, generator=generator)
+    ws = solved(origin, curvature=curvature, share=share)
+    assert is_posterior(ws, *exact_posterior(()))
