@@ -6,6 +6,7 @@ python invert.py --image lowres.png --samples 8
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,23 @@ def as_box(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     return tuple(int(n) for n in numbers) if value else None
 
 
+def as_colour(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Read `#rrggbb`, or `#rgb`."""
+    digits = (value or "").removeprefix("#").lower()
+    if value is not None and not re.fullmatch("[0-9a-f]{3}|[0-9a-f]{6}", digits):
+        raise click.BadParameter(f"{value!r}: give a colour as '#a03050'", ctx, param)
+    doubled = "".join(2 * digit for digit in digits) if len(digits) == 3 else digits
+    return f"#{doubled}" if value is not None else None
+
+
+def as_candidate(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Read `path/result.json:3`; the path is made absolute."""
+    path, _, number = (value or "").rpartition(":")
+    if value is not None and not (path and number.isdecimal()):
+        raise click.BadParameter(f"{value!r}: give a candidate as result.json:3", ctx, param)
+    return f"{Path(path).expanduser().resolve()}:{number}" if value is not None else None
+
+
 @click.command(cls=runtime.Verb)
 @click.option("--image", type=runtime.UserPath(), help="The small grey picture.")
 @click.option("--images", type=runtime.UserPath(), help="A folder of pictures instead.")
@@ -60,6 +78,14 @@ def as_box(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     show_default=True,
     help="What it is: small and grey, grey of full size (its luma stays), small, lines, dots.",
 )
+@click.option("--hint", type=runtime.UserPath(), help="Strokes of colour, else transparent.")
+@click.option("--cue", type=runtime.UserPath(), help="The colours, blurred.")
+@click.option("--palette", type=runtime.UserPath(), help="A picture of the same colours.")
+@click.option(
+    "--like", callback=as_candidate, metavar="RESULT.JSON:K", help="A candidate's colours again."
+)
+@click.option("--hair", callback=as_colour, metavar="#RRGGBB", help="Colour of the hair.")
+@click.option("--eyes", callback=as_colour, metavar="#RRGGBB", help="Colour of the eyes.")
 @click.option("--size", type=click.IntRange(8), help="Reduce the picture to this side first.")
 @click.option(
     "--crop", callback=as_box, metavar="X,Y,W,H", help="The part with the face, in pixels."

@@ -25,6 +25,12 @@ class Options:
     input: str = "grey"  # one of INPUTS
     size: int | None = None  # reduce the picture to this side first
     crop: Box | None = None
+    hint: Path | None = None  # strokes: what is painted has that colour
+    cue: Path | None = None  # the colours, blurred
+    palette: Path | None = None  # a picture of the same colours
+    like: str | None = None  # a candidate whose colours to take, 'PATH/result.json:3'
+    hair: str | None = None  # a colour as '#a03050'
+    eyes: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return them as plain data; paths are absolute."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from colouring.models import Models
 from colouring.options import Options
+from colouring.steering import steer
 from data.image_io import load_measurement
 from inversion.inputs import AS, Canvas
 from inversion.measurement import cropped
@@ -39,16 +40,18 @@ def prepare(image: Path, options: Options, models: Models) -> Problem:
     R = models.G.config.img_resolution
     canvas = Canvas(R, models.config.finished_side(R), models.config)
     given, changes = AS[options.input](y.to(models.device), options.size, canvas)
-    notes += changes
+    steering = steer(options, given, canvas, (loaded.y.shape[2], loaded.y.shape[3]))
+    notes += changes + steering.notes
     if models.encoder is None and options.method == "posterior":
         notes.append("no --encoder for this generator: candidates start from the prior")
     parts = (models.G, models.prior, given, models.start(given.look), models.config, options.seed)
-    inverter = (PulseInverter if options.method == "pulse" else Inverter)(*parts)
+    kind = PulseInverter if options.method == "pulse" else Inverter
+    inverter = kind(*parts, tuple(steering.evidence))
     facts = {
         "seed": options.seed,
         "method": options.method,
         "notes": notes,
-        "sha256": {"image": loaded.sha256, **models.sha256},
+        "sha256": {"image": loaded.sha256, **models.sha256, **steering.sha256},
         "options": {"image": str(image.resolve()), **options.to_json()},
         "solver": inverter.options,
     }

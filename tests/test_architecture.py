@@ -18,7 +18,10 @@ MAY_IMPORT = {
     "attributes": {"data", "engine", "stylegan"},
     "evaluation": {"data", "attributes"},
     "baselines": {"data"},
-    "colouring": {"custom_ops", "data", "encoder", "engine", "evaluation", "inversion", "stylegan"},
+    "colouring": {
+        *("attributes", "custom_ops", "data", "encoder"),
+        *("engine", "evaluation", "inversion", "stylegan"),
+    },
     "runtime": set(),
 }
 VERBS = sorted(p.stem for p in ROOT.glob("*.py") if p.stem != "runtime")

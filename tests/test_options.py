@@ -28,7 +28,7 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
     "invert": {
         "": (
             "--image --images --replay --samples --outdir --seed --generator --encoder --device "
-            "--method --input --size --crop"
+            "--method --input --hint --cue --palette --like --hair --eyes --size --crop"
         ).split(),
     },
     "train_attributes": {
