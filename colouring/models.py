@@ -57,6 +57,11 @@ class Models:
 
         return load_encoder(self.options.encoder, self.options.generator).to(self.device)
 
+    @property
+    def curvature(self) -> Tensor | None:
+        """Return how the misfit bends, as the encoder's file keeps it, if it does."""
+        return None if self.encoder is None else self.encoder.curvature
+
     @cached_property
     def sha256(self) -> dict[str, str | None]:
         """The digests of the files."""
