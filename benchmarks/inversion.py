@@ -79,6 +79,8 @@ def main(
 
         judges = Judges(reader, load_lpips(lpips))
     bench = Bench(generator, encoder, judges, **options)
+    if sheets:
+        sheets.mkdir(parents=True, exist_ok=True)
     rows = []
     for method in methods:
         if method == "flow" and not bench.has_flow:

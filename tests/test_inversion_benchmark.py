@@ -163,7 +163,7 @@ def models(tmp_path: Path) -> list[str]:
 def test_one_row_per_method_over_both_sets(models: list[str], tmp_path: Path) -> None:
     words = "--count=1 --samples=2 --size=8 --set=chunk=2 --set=num_steps=3 --set=output_side=64"
     methods = ["--method=pulse", "--method=encoder", "--method=flow", "--method=ours"]
-    places = [f"--json={tmp_path / 'rows.json'}", f"--sheets={tmp_path}"]
+    places = [f"--json={tmp_path / 'rows.json'}", f"--sheets={tmp_path / 'sheets'}"]
     done = CliRunner().invoke(
         benchmark.main, [*models, *words.split(), *methods, *places], catch_exceptions=False
     )
@@ -176,7 +176,7 @@ def test_one_row_per_method_over_both_sets(models: list[str], tmp_path: Path) ->
         assert (row["residual_max_255"], row["within_1"]) == (pytest.approx(0.5, abs=0.5), 1)
         both = [row["sets"][kind]["psnr_mean"] for kind in ("drawn", "generated")]
         assert row["psnr_mean"] == pytest.approx(np.mean(both), abs=1e-3)
-        assert (tmp_path / f"{row['method']}-generated.png").exists()
+        assert (tmp_path / "sheets" / f"{row['method']}-generated.png").exists()
     evaluations = [row["generator_evaluations"] for row in rows]
     assert evaluations == [100 + 1, 1, 64 / 2 + 3 + 1]
     assert rows[1]["pairwise_de2000"] < rows[2]["pairwise_de2000"]
