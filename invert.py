@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from colouring.replay import Record
     from inversion.pipeline import Candidates, Inverter
 
-INPUTS = ("grey", "full", "colour", "lineart", "screentone")
+INPUTS = ("grey", "full", "colour", "lineart", "screentone", "auto")
 PRETRAINED = Path(__file__).parent / "pretrained"
 
 
@@ -86,6 +86,13 @@ def as_candidate(ctx: click.Context, param: click.Parameter, value: str | None) 
 )
 @click.option("--hair", callback=as_colour, metavar="#RRGGBB", help="Colour of the hair.")
 @click.option("--eyes", callback=as_colour, metavar="#RRGGBB", help="Colour of the eyes.")
+@click.option(
+    "--pose",
+    type=click.Choice(["auto", "none"]),
+    default="none",
+    show_default=True,
+    help="auto: find how far the face is turned and shifted.",
+)
 @click.option("--size", type=click.IntRange(8), help="Reduce the picture to this side first.")
 @click.option(
     "--crop", callback=as_box, metavar="X,Y,W,H", help="The part with the face, in pixels."

@@ -25,6 +25,7 @@ class Options:
     input: str = "grey"  # one of INPUTS
     size: int | None = None  # reduce the picture to this side first
     crop: Box | None = None
+    pose: str = "none"  # "auto": solved for first
     hint: Path | None = None  # strokes: what is painted has that colour
     cue: Path | None = None  # the colours, blurred
     palette: Path | None = None  # a picture of the same colours

@@ -8,9 +8,9 @@ from typing import Any
 
 from colouring.models import Models
 from colouring.options import Options
+from colouring.reading import read_input
 from colouring.steering import steer
 from data.image_io import load_measurement
-from inversion.inputs import AS, Canvas
 from inversion.measurement import cropped
 from inversion.pipeline import Inverter
 from inversion.pulse import PulseInverter
@@ -37,16 +37,18 @@ def prepare(image: Path, options: Options, models: Models) -> Problem:
     if options.crop:
         y = cropped(y, options.crop)
         notes.append("cropped to {2}x{3} pixels from {0},{1}".format(*options.crop))
-    R = models.G.config.img_resolution
-    canvas = Canvas(R, models.config.finished_side(R), models.config)
-    given, changes = AS[options.input](y.to(models.device), options.size, canvas)
-    steering = steer(options, given, canvas, (loaded.y.shape[2], loaded.y.shape[3]))
-    notes += changes + steering.notes
+    reading = read_input(options, y, models)
+    given = reading.given
+    steering = steer(options, given, reading.canvas, (loaded.y.shape[2], loaded.y.shape[3]))
+    notes += reading.notes + steering.notes
     if models.encoder is None and options.method == "posterior":
         notes.append("no --encoder for this generator: candidates start from the prior")
-    parts = (models.G, models.prior, given, models.start(given.look), models.config, options.seed)
+    start = models.start(reading.look)
+    parts = (models.G, models.prior, given, start, models.config, options.seed)
     kind = PulseInverter if options.method == "pulse" else Inverter
-    inverter = kind(*parts, tuple(steering.evidence))
+    further = tuple(steering.evidence)
+    curvature = models.curvature if options.input == "grey" and not further else None
+    inverter = kind(*parts, further, transform=reading.transform, curvature=curvature)
     facts = {
         "seed": options.seed,
         "method": options.method,
@@ -54,5 +56,6 @@ def prepare(image: Path, options: Options, models: Models) -> Problem:
         "sha256": {"image": loaded.sha256, **models.sha256, **steering.sha256},
         "options": {"image": str(image.resolve()), **options.to_json()},
         "solver": inverter.options,
+        **reading.facts,
     }
     return Problem(inverter, notes, facts)

@@ -77,5 +77,7 @@ def _options(asked: dict[str, Any]) -> Options:
     values: dict[str, Any] = {}
     for name, value in asked.items():
         is_path = name in paths and value is not None
-        values[name] = Path(value) if is_path else tuple(value) if name == "crop" and value else value
+        values[name] = (
+            Path(value) if is_path else tuple(value) if name == "crop" and value else value
+        )
     return Options(**values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,8 +22,9 @@ from inversion.operators import (
     MeasurementError,
     MeasurementNoise,
 )
-from inversion.project import Projection, project, unprojected
+from inversion.project import Projection, approached, project, unprojected
 from inversion.screentone import SHEETS, descreened, find_screen
+from inversion.tones import Tones
 
 SOLVED_AT = 32  # side at which a picture of full size is solved for: G does not draw its every line
 LARGEST_FULL = 1024  # side of the largest picture that keeps its own size
@@ -165,6 +167,29 @@ def as_screentone(y: Tensor, size: int | None, canvas: Canvas) -> Read:
         f"dots {screen.period:.2f} pixels apart were smoothed away: {y.shape[3]}x{y.shape[2]} left"
     )
     return given, [what, *notes]
+
+
+def as_toned(y: Tensor, size: int | None, canvas: Canvas, tones: Tones) -> Read:
+    """Take a picture for a small grey one that was blurred and toned. Arguments as for `as_small`.
+
+    Undoing a blur magnifies noise: finished pictures come as near as the noise lets.
+
+    Raises:
+        MeasurementError: `size` is larger than the picture.
+    """
+    y, frame, notes = fit_measurement(y, canvas.side, size)
+    look, y = squared(y, frame), tones.undone(y)
+    config, R, P = canvas.config, canvas.img_resolution, canvas.side
+    of_samples = GreySmall(R, _size(y), P, frame, tones.blur)
+    noise, residual = MeasurementNoise(of_samples, config.tau, config.sigma), one_sided_residual(y)
+    evidence = Evidence("input", of_samples, y, noise, residual)
+    A = GreySmall(P, _size(y), None, frame, tones.blur)
+    finish = partial(approached, noise_ratio=config.sigma / config.tau)
+    notes.append(
+        f"taken for blurred by {tones.blur:.2f} of its pixels, of gamma {tones.gamma:.2f}, on paper"
+        f" of {tones.paper:.0%} white"
+    )
+    return Input(evidence, P, A, y, frame, look, residual, finish), notes
 
 
 AS: dict[str, Callable[[Tensor, int | None, Canvas], Read]] = {

@@ -59,6 +59,14 @@ def _cubic(t: Tensor, a: float = -0.5) -> Tensor:
     return torch.where(t < 1, near, torch.where(t < 2, far, torch.zeros_like(t)))
 
 
+def gaussian_matrix(side: int, sigma: Tensor) -> Tensor:
+    """Return blurs by `sigma [N]` pixels along an axis, `[N, side, side]`, rows of sum 1."""
+    place = torch.arange(side, dtype=sigma.dtype, device=sigma.device)
+    away = (place[:, None] - place) / sigma.clamp(min=0.05)[:, None, None]
+    weights = torch.exp(-away.square() / 2)
+    return weights / weights.sum(2, keepdim=True)
+
+
 def bicubic_response(frequency: float) -> float:
     """Return what is left of a wave of `frequency` cycles per pixel that `bicubic_matrix` made."""
     t = torch.arange(-2, 2, 1 / 256, dtype=torch.float64) + 1 / 512
@@ -111,6 +119,7 @@ class _Small:
         size: tuple[int, int],
         sampled_at: int | None = None,
         frame: Frame | None = None,
+        blur: float = 0.0,
     ) -> None:
         """Build A for pictures of side `img_resolution` and measurements of `size` (h, w).
 
@@ -120,6 +129,7 @@ class _Small:
             sampled_at: side at which pictures are sampled before they are measured (`sample_at`);
                 R if None.
             frame: the part of the picture that is measured; all of it if None.
+            blur: standard deviation of a Gaussian before the reduction, in pixels of the result.
 
         Raises:
             MeasurementError: a side of `size` is larger than the sampled picture's, or below 1.
@@ -136,7 +146,7 @@ class _Small:
         grids = (frame.side, frame.side) if frame else size
         first = (frame.top, frame.left) if frame else (0, 0)
         self._d_v, self._d_h = (
-            (bicubic_matrix(grid, side) @ enlarge)[start : start + n]
+            (_blurring(grid, side, blur) @ enlarge)[start : start + n]
             for grid, start, n in zip(grids, first, size, strict=True)
         )
         self._cast: dict[tuple[str, torch.device, torch.dtype], Tensor] = {}
@@ -219,6 +229,15 @@ class ColourSmall(_Small):
     def __call__(self, x: Tensor) -> Tensor:
         """Measure x [N, 3, R, R] -> y [N, 3, h, w]."""
         return self._reduce(x)
+
+
+def _blurring(n_out: int, n_in: int, blur: float) -> Tensor:
+    """Return the matrix of a reduction after a blur of `blur` pixels of the result."""
+    reduction = bicubic_matrix(n_out, n_in)
+    if not blur:
+        return reduction
+    sigma = torch.tensor([blur * n_in / n_out], dtype=torch.float64)
+    return reduction @ gaussian_matrix(n_in, sigma)[0]
 
 
 def _right_inverse(d: Tensor) -> Tensor:

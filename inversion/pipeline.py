@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -51,6 +51,7 @@ class Inverter:
     further: tuple[Evidence, ...] = ()  # beside the input's own; names differ
     share: Tensor | None = None  # [1, num_ws, dim], a guess of what each layer adds to v
     curvature: Tensor | None = None  # root [n, d] of the mean curvature in x; None: to be measured
+    transform: Tensor | None = None  # [1, 3, 3], how the face lies, as `G.synthesis` takes it
 
     def candidates(
         self, num_samples: int, on_step: Callable[[], None] = lambda: None
@@ -93,7 +94,7 @@ class Inverter:
 
     def _samples(self, ws: Tensor) -> Tensor:
         """Return the pictures `[N, 3, R, R]` that the search goes by."""
-        return self.G.synthesis(ws, precision=self.config.precision)
+        return posed(self.G, self.transform)(ws, precision=self.config.precision)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -103,7 +104,7 @@ class Inverter:
     def _solve(self, first: int, wanted: int, on_step: Callable[[], None]) -> Candidates:
         x, ws = self.search(range(first, first + self.config.chunk), on_step)
         with torch.inference_mode():
-            img = self.G.synthesis(ws).clamp(-1, 1)
+            img = posed(self.G, self.transform)(ws).clamp(-1, 1)
         return self._finish(first, x[:wanted], ws[:wanted], img[:wanted])
 
     def search(self, indices: range, on_step: Callable[[], None]) -> tuple[Tensor, Tensor]:
@@ -196,7 +197,14 @@ class Inverter:
         return derive_generator(self.seed, stream, k)
 
 
-def rebuild(G: Generator, ws: Tensor, given: Input, chunk: int) -> Projection:
+def posed(G: Generator, transform: Tensor | None) -> Callable[..., Tensor]:
+    """Return the synthesis of faces that lie as told; upright without."""
+    return G.synthesis if transform is None else partial(G.synthesis, transform=transform)
+
+
+def rebuild(
+    G: Generator, ws: Tensor, given: Input, chunk: int, transform: Tensor | None = None
+) -> Projection:
     """Make the finished pictures again from their latents `[K, num_ws, w_dim]`.
 
     Chunks are filled up as when the latents were found, so that the bytes are the same.
@@ -205,5 +213,5 @@ def rebuild(G: Generator, ws: Tensor, given: Input, chunk: int) -> Projection:
     for part in ws.split(chunk):
         padded = torch.cat([part, part[-1:].expand(chunk - len(part), -1, -1)])
         with torch.inference_mode():
-            parts.append(G.synthesis(padded).clamp(-1, 1)[: len(part)])
+            parts.append(posed(G, transform)(padded).clamp(-1, 1)[: len(part)])
     return given.projection(sample_at(torch.cat(parts), given.side).clamp(-1, 1))

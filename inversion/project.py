@@ -93,7 +93,30 @@ def unprojected(x: Tensor, y: Tensor, A: Callable[[Tensor], Tensor]) -> Projecti
 
     Residuals are of levels that are neither clipped nor rounded; everything counts as feasible.
     """
-    levels = ((x.double().clamp(-1, 1) + 1) * 127.5).round()
+    return _rounded(x.double().clamp(-1, 1), x, y, A)
+
+
+def approached(x: Tensor, y: Tensor, A: Linear, noise_ratio: float) -> Projection:
+    """Move pictures x [N, 3, R, R] towards those that measure as y, as far as its noise lets.
+
+    The minimum of |x - x_0|_g^2 / tau^2 + |A x - y|^2 / sigma^2 (Wiener), without the box:
+    x_0 + D_v^T lam D_h with (K_v kron K_h + (sigma / tau)^2) lam = y - A x_0.
+
+    Args:
+        x: pictures in [-1, 1].
+        y: `[1 or N, channels, h, w]`.
+        A: the measurement.
+        noise_ratio: sigma / tau.
+    """
+    start = x.double().clamp(-1, 1)
+    (a, u_v), (b, u_h) = (torch.linalg.eigh(k.to(start)) for k in A.gram_factors()[:2])
+    r = u_v.mT @ (y.double() - A(start)) @ u_h
+    lam = u_v @ (r / (a[:, None] * b + noise_ratio**2)) @ u_h.mT
+    return _rounded((start + A.spread(lam)).clamp(-1, 1), x, y, A)
+
+
+def _rounded(moved: Tensor, x: Tensor, y: Tensor, A: Callable[[Tensor], Tensor]) -> Projection:
+    levels = ((moved + 1) * 127.5).round()
     pixels = (levels / 127.5 - 1).to(x.dtype)
     error = ((A(pixels) - y) * 127.5).double().flatten(1)
     correction = levels - (x.double().clamp(-1, 1) + 1) * 127.5

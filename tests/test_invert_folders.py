@@ -94,6 +94,7 @@ def test_one_source_is_needed(words: list[str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_two_ranks_give_the_files_of_one(case: Case, tmp_path: Path) -> None:
     """As torchrun starts them, with the default search."""
     folder = fill(tmp_path / "in", case, 2, 1)

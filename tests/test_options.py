@@ -28,12 +28,13 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
     "invert": {
         "": (
             "--image --images --replay --samples --outdir --seed --generator --encoder --device "
-            "--method --input --hint --cue --palette --like --hair --eyes --size --crop"
+            "--method --input --hint --cue --palette --like --hair --eyes --pose --size --crop"
         ).split(),
     },
     "train_attributes": {
         "": (
-            "--outdir --steps --batch --lr --eval-every --seed --fp32 --workers --device --resume"
+            "--reader --outdir --steps --batch --lr --eval-every --seed --fp32 --workers --device "
+            "--resume"
         ).split(),
     },
     "train_encoder": {
