@@ -1,7 +1,9 @@
-"""Train the reader of face attributes on faces that are drawn on the spot.
+"""Train the readers of faces on faces that are drawn on the spot.
 
 python train_attributes.py --outdir runs
 python -m pretrained.release attributes runs/00000-attributes-batch32/attributes.safetensors
+python train_attributes.py --reader regions --steps 3000 --outdir runs
+python -m pretrained.release regions runs/00001-regions-batch32/regions.safetensors
 """
 
 from __future__ import annotations
@@ -17,12 +19,19 @@ import click
 import runtime
 
 if TYPE_CHECKING:
-    from attributes.pictures import Exam, Examples
+    from attributes.lessons import Lesson
 
 NUM_HELD_OUT, PAPER = 5000, 50  # pictures, and how many are drawn at a time
 
 
 @click.command(cls=runtime.Verb)
+@click.option(
+    "--reader",
+    type=click.Choice(["attributes", "regions"]),
+    default="attributes",
+    show_default=True,
+    help="regions: where hair, skin, eyes and clothes are, for --like, --hair and --eyes.",
+)
 @click.option("--outdir", type=runtime.UserPath(), default=Path("runs"), show_default=True)
 @click.option(
     "--steps",
@@ -66,9 +75,8 @@ def main(**options: Any) -> None:
     """Train a small network to read hair, eyes, expression, turn and more from a picture."""
     import torch
 
-    from attributes.network import Network, ReaderConfig
-    from attributes.reporting import ReaderReporter
-    from attributes.training import ReaderTrainer, ReaderTrainingConfig, train
+    from attributes.lessons import lesson_of
+    from attributes.training import ReaderTrainingConfig, train
     from custom_ops.allocator import keep_freed_memory
     from engine.fitting import fit, load_newest, open_run
     from engine.ranks import ALONE
@@ -82,35 +90,36 @@ def main(**options: Any) -> None:
     precision = "fp32" if native_precision(options["fp32"], device) == "fp32" else "bf16"
     torch.manual_seed(options["seed"])
     recipe = ReaderTrainingConfig(options["steps"], lr=options["lr"], precision=precision)
-    trainer = ReaderTrainer(Network(ReaderConfig()).to(device), recipe)
-    run = open_run(options, f"attributes-batch{options['batch']}", runtime.run_folder)
+    lesson = lesson_of(options["reader"])
+    trainer = lesson.trainer(lesson.network().to(device), recipe)
+    run = open_run(options, f"{options['reader']}-batch{options['batch']}", runtime.run_folder)
     with Session(run, ALONE, versions=runtime.versions()) as session:
         load_newest(session, options["resume"], trainer)
         runtime.setup_logging(run / "log.txt")
-        papers, every = held_out(options), options["eval_every"]
-        reporter = ReaderReporter(run, trainer, every, draw_curves, click.echo, papers=papers)
-        with closing(batches(trainer.step_count, options)) as examples:
+        papers, every = held_out(lesson, options), options["eval_every"]
+        reporter = lesson.reporter(run, trainer, every, draw_curves, click.echo, papers=papers)
+        with closing(batches(lesson, trainer.step_count, options)) as examples:
             fit(session, reporter, train(trainer, examples))
 
 
-def batches(start: int, options: dict[str, Any]) -> Generator[Examples]:
+def batches(lesson: Lesson, start: int, options: dict[str, Any]) -> Generator[Any]:
     """Yield what is learned from in step `start` and those after it, drawn ahead."""
-    from attributes.pictures import Task, training_examples
+    from attributes.pictures import Task
     from data.processes import computed
 
     seed, num = options["seed"], options["batch"]
     tasks = (Task(seed, step * num, num) for step in itertools.count(start))
-    return computed(training_examples, tasks, options["workers"])
+    return computed(lesson.examples, tasks, options["workers"])
 
 
-def held_out(options: dict[str, Any]) -> list[Exam]:
+def held_out(lesson: Lesson, options: dict[str, Any]) -> list[Any]:
     """Draw the pictures that training never sees."""
-    from attributes.pictures import Task, exam
+    from attributes.pictures import Task
     from data.processes import computed
 
     starts = range(0, NUM_HELD_OUT, PAPER)
     tasks = (Task(0, start, min(PAPER, NUM_HELD_OUT - start)) for start in starts)
-    with closing(computed(exam, tasks, options["workers"])) as papers:
+    with closing(computed(lesson.exam, tasks, options["workers"])) as papers:
         return list(papers)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from attributes.network import Network
 from attributes.pictures import Examples
@@ -42,10 +43,12 @@ class ReaderTrainingConfig:
         return self.lr * warm_cosine(step, self.total_steps, self.warmup)
 
 
-class ReaderTrainer:
+class Trainer(ABC):
     """A network and its optimiser."""
 
-    def __init__(self, network: Network, config: ReaderTrainingConfig) -> None:
+    network: Any  # with a `config` that has `to_dict()`
+
+    def __init__(self, network: nn.Module, config: ReaderTrainingConfig) -> None:
         self.network = network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = config
         self.device = next(network.parameters()).device
@@ -54,15 +57,20 @@ class ReaderTrainer:
         )
         self.step_count = 0
 
-    def step(self, examples: Examples) -> Tensor:
+    @abstractmethod
+    def loss(self, examples: Any) -> Tensor:
+        """Return the loss of a batch."""
+
+    def autocast(self) -> torch.autocast:
+        """Return the context in which convolutions are computed as the recipe says."""
+        is_bf16 = self.config.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=is_bf16)
+
+    def step(self, examples: Any) -> Tensor:
         """Descend on the loss of a batch and return it."""
         self.network.train()
         self.optimizer.param_groups[0]["lr"] = self.config.learning_rate(self.step_count)
-        pictures = from_uint8(examples.pictures).to(self.device)
-        is_bf16 = self.config.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=is_bf16):
-            features = self.network.features(pictures)
-        loss = reading_loss(self.network, features, examples.truth)
+        loss = self.loss(examples)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -96,6 +104,19 @@ class ReaderTrainer:
             raise CheckpointError(message, "E-MODEL-MISMATCH") from error
 
 
+class ReaderTrainer(Trainer):
+    """A reader's network and its optimiser."""
+
+    network: Network
+
+    def loss(self, examples: Examples) -> Tensor:
+        """Return the reading loss of a batch."""
+        pictures = from_uint8(examples.pictures).to(self.device)
+        with self.autocast():
+            features = self.network.features(pictures)
+        return reading_loss(self.network, features, examples.truth)
+
+
 def reading_loss(network: Network, features: Tensor, truth: Truth) -> Tensor:
     """Return the mean over all attributes of -log p(truth), what cannot be read left out.
 
@@ -117,7 +138,7 @@ def reading_loss(network: Network, features: Tensor, truth: Truth) -> Tensor:
     return torch.stack(losses).sum() / count
 
 
-def train(trainer: ReaderTrainer, batches: Iterable[Examples]) -> Iterator[tuple[int, Tensor]]:
+def train(trainer: Trainer, batches: Iterable[Any]) -> Iterator[tuple[int, Tensor]]:
     """Yield (steps done, loss) until the run's total is reached."""
     remaining = range(trainer.step_count, trainer.config.total_steps)
     for step, examples in zip(remaining, batches, strict=False):

@@ -4,6 +4,7 @@
     python train_encoder.py --generator pretrained/generator.safetensors
     python -m pretrained.release encoder runs/00001-.../encoder.safetensors
     python -m pretrained.release attributes runs/00002-.../attributes.safetensors
+    python -m pretrained.release regions runs/00003-.../regions.safetensors
 
 The encoder is trained on the released generator, whose SHA-256 it carries.
 """
@@ -19,10 +20,10 @@ FOLDER = Path(__file__).parent
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["generator", "encoder", "attributes"]))
+@click.argument("kind", type=click.Choice(["generator", "encoder", "attributes", "regions"]))
 @click.argument("weights", type=click.Path(path_type=Path, exists=True))
 def main(kind: str, weights: Path) -> None:
-    """Store WEIGHTS as the default model's generator, encoder or reader of attributes."""
+    """Store WEIGHTS as the default model's generator, encoder, or one of its readers."""
     from engine.files import file_sha256
     from stylegan.checkpoint import read_weights, save_weights
 

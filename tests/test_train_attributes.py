@@ -13,6 +13,7 @@ from tiny_models import digest
 
 import train_attributes
 from attributes import network, pictures
+from attributes.lessons import lesson_of
 from attributes.reader import load_reader
 from attributes.schema import CHOICES
 from attributes.training import ReaderTrainer
@@ -135,7 +136,7 @@ def test_drawing_elsewhere_changes_nothing():
         drawn = []
         for workers in (0, 1):
             options = {"seed": 3, "batch": 2, "workers": workers}
-            stream = train_attributes.batches(7, options)
+            stream = train_attributes.batches(lesson_of("attributes"), 7, options)
             drawn.append([next(stream), next(stream)])
             stream.close()
     for here, there in zip(*drawn, strict=True):
