@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
 
-class Answer(NamedTuple):
+@dataclass(frozen=True)
+class Answer:
     """Candidates for one face, and what the method itself says of them."""
 
     pictures: Tensor  # [K, 3, P, P] in [-1, 1], as floats: the evaluation rounds as a file does
-    facts: dict[str, list[float]] = {}  # one number per candidate, or one for all of them
+    facts: dict[str, list[float]] = field(default_factory=dict)  # one per candidate, or of all
 
 
 def small_grey(x: Tensor, y: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ MAY_IMPORT = {
     "inversion": {"stylegan", "engine"},
     "data": set(),
     "attributes": {"data", "engine", "stylegan"},
-    "evaluation": {"data", "attributes"},
-    "baselines": {"data"},
+    "evaluation": {"data", "attributes", "engine"},
+    "baselines": {"data", "engine", "stylegan", "encoder", "evaluation"},
     "runtime": set(),
 }
 VERBS = sorted(p.stem for p in ROOT.glob("*.py") if p.stem != "runtime")
