@@ -45,10 +45,17 @@ class Colorizer(Protocol):
     name: str
     seen: str
 
-    def see(self, x: Tensor, y: Tensor) -> Tensor: ...
-    def __call__(self, seen: Tensor) -> Tensor: ...  # [K, 3, P, P] in [-1, 1]
+    def see(self, x: Tensor, y: Tensor, /) -> Tensor: ...
+    def __call__(self, seen: Tensor, /) -> Tensor: ...  # [K, 3, P, P] in [-1, 1]
 
 
 def method_of(colorizer: Colorizer) -> Method:
     """Return a colouriser as a method of the table."""
     return Method(colorizer.name, lambda y: Answer(colorizer(y)), colorizer.see, colorizer.seen)
+
+
+def answers(
+    solve: Callable[[Tensor], tuple[Tensor, dict[str, list[float]]]],
+) -> Callable[[Tensor], Answer]:
+    """Return what gives pictures and facts as something that gives answers."""
+    return lambda y: Answer(*solve(y))
