@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -223,26 +222,3 @@ class Judge:
             found = compare_features(self.reals, fakes, self.extractor.key, self.seed)
         facts |= {"num_fake": num, **self.facts, "seed": self.seed, "processes": self.ranks.size}
         return {**found, **facts, "seconds": round(time.monotonic() - started, 2)}
-
-
-def snapshots(
-    look: Callable[[], tuple[bool, list[Path]]], every: float, wait: Callable[[], None]
-) -> Iterator[tuple[float, Path]]:
-    """Yield (thousand pictures, file) of a training's generators as they appear, to its end.
-
-    Args:
-        look: whether the training has ended, and `generator-KIMG.safetensors` in order.
-        every: thousand pictures between two of them, at least.
-        wait: returns when it is time to look again.
-    """
-    last = -math.inf
-    while True:
-        is_over, paths = look()
-        for path in paths:
-            kimg = float(path.stem.split("-")[1])
-            if kimg > last and kimg >= last + every:
-                last = kimg
-                yield kimg, path
-        if is_over:
-            return
-        wait()

@@ -20,7 +20,8 @@ from data.archive import DatasetError, encode_png, write_archive
 from data.dataset import ImageDataset
 from engine.ranks import Ranks
 from evaluation.features import Extractor
-from evaluation.fid import Folder, Judge, compare_features, features_of, snapshots
+from evaluation.fid import Folder, Judge, compare_features, features_of
+from evaluation.follow import snapshots
 from evaluation.frechet import FeatureError
 from evaluation.reference import StoredFeaturesError, beside
 
