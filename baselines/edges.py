@@ -18,7 +18,7 @@ AHEAD = ((0, 1), (1, 1), (1, 0), (1, -1))  # neighbour across an edge, by the gr
 INK, PAPER = -1.0, 1.0
 
 
-def canny(y: Tensor, sigma: float = 1.0, low: float = 0.1, high: float = 0.2) -> Tensor:
+def canny(y: Tensor, sigma: float = 0.7, low: float = 0.1, high: float = 0.2) -> Tensor:
     """Draw edges as black lines on white paper (Canny 1986).
 
     Blur, Sobel gradient, thinning across the edge in one of four directions, hysteresis. The grey
@@ -27,7 +27,8 @@ def canny(y: Tensor, sigma: float = 1.0, low: float = 0.1, high: float = 0.2) ->
     Args:
         y: the pictures.
         sigma: of the blur, pixels.
-        low, high: gradients of grey in [0, 1] per pixel: a line continues, or begins.
+        low, high: where a line goes on, and where it begins: Sobel's gradient over 4, of grey in
+            [0, 1]. The defaults are 100 and 200 of OpenCV's units.
     """
     smooth = F.pad(gaussian_blur((y.float() + 1) / 2, sigma), (1, 1, 1, 1), "replicate")
     across = torch.tensor(SOBEL, device=y.device)[None, None] / 4

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from baselines.colorizer import Colorizer, grey, resize
 from evaluation.diversity import rgb_to_lab
+from evaluation.similarity import l1, l2
 
 BATCH = 32
 
@@ -23,19 +24,19 @@ class Marks(NamedTuple):
 
 def marks_of(made: Tensor, truth: Tensor) -> Marks:
     """Compare pictures `[N, 3, H, W]` in [-1, 1] with the truth."""
-    error = (levels(made) - levels(truth)).double()
-    shares = mean_chroma(made) / mean_chroma(truth)
-    return Marks(error.abs().mean().item(), error.square().mean().item(), shares)
+    made, truth = filed(made), filed(truth)
+    l1_mean, l2_mean = (error(made, truth).mean().item() for error in (l1, l2))
+    return Marks(l1_mean, l2_mean, mean_chroma(made) / mean_chroma(truth))
 
 
-def levels(x: Tensor) -> Tensor:
-    """Return what a file of 8 bits holds of `x` in [-1, 1]: whole numbers from 0 to 255."""
-    return ((x + 1) * 127.5).round().clamp(0, 255)
+def filed(x: Tensor) -> Tensor:
+    """Return `x` in [-1, 1] as a file of 8 bits holds it."""
+    return ((x + 1) * 127.5).round().clamp(0, 255) / 127.5 - 1
 
 
 def mean_chroma(x: Tensor) -> float:
     """Return the mean CIELAB chroma over all pixels of pictures in [-1, 1]."""
-    lab = rgb_to_lab(levels(x) / 255)
+    lab = rgb_to_lab((x.clamp(-1, 1) + 1) / 2)
     return torch.hypot(lab[:, 1], lab[:, 2]).mean().item()
 
 

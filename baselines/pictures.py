@@ -41,21 +41,18 @@ def sort_out(dataset: ImageDataset, config: ColorizerConfig, seed: int) -> Tiers
     Raises:
         DatasetError: a picture cannot be used, or too few are in colour.
     """
-    is_coloured, ink = _census(dataset)
-    coloured = np.flatnonzero(is_coloured)
+    coloured = [k for k in range(len(dataset)) if not is_grey(dataset[k])]
     if len(coloured) < LEAST:
         what = f"{len(coloured)} of {len(dataset)} pictures are in colour, the others grey"
         raise DatasetError(
             "E-DATA-GREY", str(dataset.path), what, f"Give {LEAST} or more in colour"
         )
-    densest = min(config.densest, float(np.quantile(ink[coloured], CUT_OFF)))
-    is_outside = (ink > densest) & (config.densest < 1)
-    inside, outside = coloured[~is_outside[coloured]], coloured[is_outside[coloured]]
-    order = np.random.default_rng(seed).permutation(inside)
+    inside, outside = _by_density(dataset, coloured, config.densest)
+    order = np.random.default_rng(seed).permutation(inside).tolist()
     num = round(TRAINING_SHARE * len(order))
-    tiers = Tiers(sorted(order[:num].tolist()), sorted(order[num:].tolist()), outside.tolist())
-    told = f"{len(tiers.seen)} to learn from, {len(tiers.unseen)} kept apart"
-    told += f", {len(outside)} too densely drawn (ink {densest:.2f})" if len(outside) else ""
+    tiers = Tiers(sorted(order[:num]), sorted(order[num:]), outside)
+    told = f"{num} to learn from, {len(tiers.unseen)} kept apart"
+    told += f", {len(outside)} too densely drawn" if outside else ""
     num_grey = len(dataset) - len(coloured)
     logger.info("%s: %d pictures: %s, %d grey", dataset.path, len(dataset), told, num_grey)
     return tiers
@@ -67,14 +64,16 @@ def is_grey(picture: NDArray[np.uint8]) -> bool:
     return bool((spread <= GREY_LEVELS).mean() >= GREY_SHARE)
 
 
-def _census(dataset: ImageDataset) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return for each picture whether it is in colour, and the ink of its sketch."""
-    coloured, ink = [], []
-    for index in range(len(dataset)):
-        picture = dataset[index]
-        coloured.append(not is_grey(picture))
-        ink.append(ink_share(sketch(grey(as_tensor(picture[None])))).item())
-    return np.array(coloured), np.array(ink)
+def _by_density(
+    dataset: ImageDataset, indices: list[int], densest: float
+) -> tuple[list[int], list[int]]:
+    """Divide pictures at the share of ink in their sketches: those to learn from, and the rest."""
+    if densest == 1:
+        return indices, []
+    ink = np.array([ink_share(sketch(grey(as_tensor(dataset[k][None])))).item() for k in indices])
+    is_outside = ink > min(densest, np.quantile(ink, CUT_OFF))
+    pairs = list(zip(indices, is_outside, strict=True))
+    return [k for k, out in pairs if not out], [k for k, out in pairs if out]
 
 
 def as_tensor(pictures: NDArray[np.uint8]) -> Tensor:

@@ -35,6 +35,12 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
             "--outdir --steps --batch --lr --eval-every --seed --fp32 --workers --device --resume"
         ).split(),
     },
+    "train_colorizer": {
+        "": (
+            "--cfg --data --generator --outdir --size --input --cue/--no-cue --width --backbone "
+            "--steps --batch --eval-every --seed --fp32 --workers --device --resume"
+        ).split(),
+    },
     "train_encoder": {
         "": (
             "--generator --outdir --data --lpips --steps --batch --lr --passes --eval-every "
