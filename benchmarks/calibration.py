@@ -26,11 +26,11 @@ from torch import Tensor
 
 from benchmarks.inversion import Bench
 from benchmarks.ranks import Ranks, Table, Verdict, examine
-from benchmarks.scores import Judges
 from engine.files import file_sha256
 from engine.rows import append_row, read_rows
 from engine.seeding import derive_generator
 from evaluation.diversity import rgb_to_lab
+from evaluation.scores import Judges
 from inversion.latent import LatentPrior
 from inversion.operators import sample_at
 from inversion.pipeline import Inverter
@@ -149,7 +149,8 @@ def as_assumed(bench: Bench, index: int) -> Truth:
     v = torch.randn(1, prior.dim, generator=generator)
     delta = config.delta_std * torch.randn(1, prior.num_ws, prior.dim, generator=generator)
     ws = prior.to_ws(v, delta)
-    evidence = bench.given(torch.zeros(1, 1, *bench.A.size)).evidence
+    blank = torch.zeros(1, 1, *bench.A.size)
+    evidence = bench.inverter("ours", PulseConfig(), blank).input.evidence
     with torch.inference_mode():
         exact = evidence.A(bench.G.synthesis(ws))
     noisy = exact + evidence.noise.sample(tuple(exact.shape), generator)

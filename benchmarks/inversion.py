@@ -3,7 +3,7 @@
     python -m benchmarks.inversion --count 20 --json runs/inversion.json
 
 Prints and writes one row per method over all faces: `--count` drawn ones that no training has
-seen, and as many generated ones. `COLUMNS` in `benchmarks.scores` says what each number is;
+seen, and as many generated ones. `COLUMNS` in `evaluation.scores` says what each number is;
 `generator_evaluations` are pictures synthesised per candidate, with or without gradient, and
 `seconds` the wall clock for all candidates of a face. `pulse-tuned` is the best of `RATES` by
 residual before projection, over the very faces that are reported.
@@ -12,9 +12,6 @@ residual before projection, over the very faces that are reported.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +21,21 @@ import torch
 from torch import Tensor
 
 from attributes.reader import PRETRAINED, load_reader
-from benchmarks.scores import Judges, Scores, score, summary
 from data.degrade import Degradation
 from data.faces import describe, draw
 from data.image_io import from_uint8, save_png, to_uint8
 from encoder import load_encoder
 from engine.seeding import derive_generator
 from evaluation.report import tile
+from evaluation.resources import resources
+from evaluation.scores import Judges, Scores, score, summary
 from inversion.config import InversionConfig
 from inversion.counting import counted
-from inversion.guesses import Guesses
-from inversion.inputs import Canvas, Input, small_input
 from inversion.latent import LatentPrior
-from inversion.operators import Frame, GreySmall, sample_at
+from inversion.methods import Solver, facts_of
+from inversion.operators import GreySmall, sample_at
 from inversion.pipeline import Inverter
-from inversion.pulse import PulseConfig, PulseInverter
+from inversion.pulse import PulseConfig
 from stylegan import load_generator
 from stylegan.generator import native_precision
 
@@ -123,7 +120,6 @@ class Bench:
         self.judges, self.samples = judges, samples
         self.side = self.config.finished_side(self.G.config.img_resolution)
         self.A = GreySmall(self.side, (size, size))
-        self.canvas = Canvas(self.G.config.img_resolution, self.side, self.config)
 
     @property
     def has_flow(self) -> bool:
@@ -164,51 +160,26 @@ class Bench:
     def face(self, method: str, pulse: PulseConfig, x: Tensor) -> tuple[Scores, np.ndarray]:
         """Invert one face; return its scores and a row: truth, input spread out, candidates."""
         y = self.A.quantised(x)
-        inverter = self.inverter(method, pulse, y)
+        inverter = self.inverter(method.removesuffix("-tuned"), pulse, y)
         with counted(self.G) as evaluations, resources() as used:
             found = list(inverter.candidates(self.samples))
-        scores = score(x, y, self.A, found, self.judges) | used
+        pixels = torch.cat([part.projection.pixels for part in found])
+        scores = score(x, y, pixels, self.A.quantised, self.judges) | facts_of(found) | used
         scores["evaluations"] = [evaluations.pictures / self.samples]
         grey = self.A.right_inverse(y).clamp(-1, 1)
-        pictures = [x, grey, *(part.projection.pixels for part in found)]
+        pictures = [x, grey, pixels]
         cells = np.concatenate([to_uint8(part) for part in pictures])
         return scores, tile(cells, len(cells))
 
-    def given(self, y: Tensor) -> Input:
-        """Return `y [1, 1, h, w]` as what is known of a picture."""
-        return small_input(y, Frame.around(*self.A.size), self.canvas)
-
     def inverter(self, method: str, pulse: PulseConfig, y: Tensor, seed: int = 0) -> Inverter:
-        """Return what solves for the candidates of `y` by a method."""
-        told = Degradation(y.shape[-1]).told()[None]
-
-        def sampled(noise: Tensor) -> Tensor:
-            return self.encoder.sample(y, noise, told)
-
-        def mean(noise: Tensor) -> Tensor:
-            return self.encoder.mean(y, told).expand_as(noise)
-
-        start = mean if method == "encoder" else sampled
-        problem = (self.G, self.prior, self.given(y), start, self.config, seed)
-        if method.startswith("pulse"):
-            return PulseInverter(*problem, pulse=pulse)
-        if method == "ours":
-            return Inverter(*problem, curvature=self.encoder.curvature)
-        return Guesses(*problem)
+        """Return what solves for the candidates of `y`, which is known to be plainly reduced."""
+        models = (self.G, self.prior, self.encoder, self.config)
+        return Solver(method, *models, self.samples, pulse, plain).inverter(y, seed)
 
 
-@contextmanager
-def resources() -> Iterator[Scores]:
-    """Measure the wall clock and the largest resident memory (Linux) inside the block."""
-    used: Scores = {}
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far (man 5 proc)
-    began = time.monotonic()
-    yield used
-    used["seconds"] = [time.monotonic() - began]
-    with suppress(OSError):
-        status = Path("/proc/self/status").read_text()
-        used["peak_memory_mb"] = [int(status.split("VmHWM:")[1].split()[0]) / 1024]
+def plain(side: int) -> Tensor:
+    """Return what an encoder is told of a picture that was made small and no worse."""
+    return Degradation(side).told()[None]
 
 
 if __name__ == "__main__":

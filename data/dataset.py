@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from data.archive import DatasetError, PictureError
 from data.image_io import ImageError, decode_image, from_uint8
@@ -62,6 +64,7 @@ class ImageDataset:
     Args:
         path: of the zip or folder.
         skip_bad: whether one may do without pictures that cannot be used.
+        side: if given, pictures may be of any shape: each is cut to its central square and resized.
 
     Attributes:
         name: the file's stem or the folder's name.
@@ -73,14 +76,16 @@ class ImageDataset:
         DatasetError: if the set or its first picture cannot be used.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, skip_bad: bool = False) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, skip_bad: bool = False, side: int | None = None
+    ) -> None:
         self._source = open_source(path)
         self.path = self._source.path
         self.name = Path(os.path.abspath(self.path)).stem
         self.names = self._source.names
-        self.skip_bad = skip_bad
+        self.skip_bad, self._decode = skip_bad, _decode if side is None else _decode_and_fit
         self.labels = read_labels(self._source)
-        self.resolution = self._first_side()
+        self.resolution = side or self._first_side()
         self._cache = _Cache(len(self), self.resolution)
 
     def _first_side(self) -> int:
@@ -106,9 +111,17 @@ class ImageDataset:
         index = range(len(self))[index]
         image = self._cache.get(index)
         if image is None:
-            image = _decode(self._source, self.names[index], self.resolution)
+            image = self._decode(self._source, self.names[index], self.resolution)
             self._cache.put(index, image)
         return image
+
+    def part(self, indices: Sequence[int]) -> ImageDataset:
+        """Return the set of these pictures alone, in this order."""
+        part = copy.copy(self)
+        part.names = [self.names[index] for index in indices]
+        part.labels = self.labels and [self.labels[index] for index in indices]
+        part._cache = _Cache(len(part), self.resolution)
+        return part
 
     def pictures(self, indices: Iterable[int]) -> Iterator[NDArray[np.uint8]]:
         """Yield the pictures of `indices`, with `skip_bad` those of them that can be used.
@@ -151,20 +164,39 @@ class ImageDataset:
         return hasher.hexdigest()
 
 
-def _decode(source: Source, name: str, resolution: int | None) -> NDArray[np.uint8]:
-    subject = f"{source.path}/{name}"
+def _pixels(source: Source, name: str) -> NDArray[np.float32]:
+    """Return a picture as [H, W, 1 or 3] in 0..255."""
     try:
-        pixels = decode_image(source.read(name), subject).pixels  # float32 [H, W, 1 or 3], 0..255
+        return decode_image(source.read(name), f"{source.path}/{name}").pixels
     except ImageError as exc:
         raise _BadPicture(exc.code.replace("IMG", "DATA", 1), str(exc)) from exc
+
+
+def _decode(source: Source, name: str, resolution: int | None) -> NDArray[np.uint8]:
+    pixels = _pixels(source, name)
     height, width, _ = pixels.shape
     expected = resolution or width
     if (height, width) != (expected, expected):
         what = f"it is {width}x{height}, not {expected}x{expected} like the rest"
         remedy = "Make the data set with make_dataset.py pack"
-        raise PictureError("E-DATA-SIZE", subject, what, remedy)
+        raise PictureError("E-DATA-SIZE", f"{source.path}/{name}", what, remedy)
     rgb = np.broadcast_to(np.rint(pixels).astype(np.uint8), (height, width, 3))
     return np.ascontiguousarray(rgb.transpose(2, 0, 1))
+
+
+def _decode_and_fit(source: Source, name: str, side: int) -> NDArray[np.uint8]:
+    fitted = np.asarray(square(_pixels(source, name), side))
+    return np.ascontiguousarray(fitted.transpose(2, 0, 1))
+
+
+def square(pixels: NDArray[np.float32], size: int) -> Image.Image:
+    """Cut [H, W, C] in 0..255 to the central square, resize it (antialiased Lanczos) to RGB."""
+    height, width, _ = pixels.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    middle = np.rint(pixels[top : top + side, left : left + side]).astype(np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(np.broadcast_to(middle, (side, side, 3))))
+    return image.resize((size, size), Image.Resampling.LANCZOS)
 
 
 class _BadPicture(PictureError):

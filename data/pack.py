@@ -9,11 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from data.archive import DatasetError, encode_png, member_name, write_archive
-from data.dataset import find_bad
+from data.dataset import find_bad, square
 from data.image_io import ImageError, LoadedImage, load_image
 from data.source import open_source
 
@@ -71,7 +68,7 @@ class _Packer:
                 self.on_bad(exc)
                 continue
             self._remember(name, image)
-            yield encode_png(_square(image.pixels, self.size))
+            yield encode_png(square(image.pixels, self.size))
         if num_bad == len(self.names) or (num_bad and not self.skip_bad):
             what = f"{num_bad} of {len(self.names)} pictures cannot be read"
             remedy = "Remove them or leave them out with --skip-bad"
@@ -87,16 +84,6 @@ class _Packer:
         for index, (name, digest) in enumerate(self.packed):
             line = {"file": member_name(index), "source": name, "sha256": digest}
             yield json.dumps(line) + "\n"
-
-
-def _square(pixels: np.ndarray, size: int) -> Image.Image:
-    """Crop [H, W, C] in 0..255 to the central square and resize it."""
-    height, width, _ = pixels.shape
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = np.rint(pixels[top : top + side, left : left + side]).astype(np.uint8)
-    image = Image.fromarray(np.ascontiguousarray(np.broadcast_to(square, (side, side, 3))))
-    return image.resize((size, size), Image.Resampling.LANCZOS)
 
 
 def check_dataset(path: Path, on_bad: Callable[[ValueError], None]) -> int:

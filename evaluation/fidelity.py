@@ -41,6 +41,12 @@ BATCH = 32  # pictures at a time
 Sample = Callable[[Sequence[int]], Tensor]  # numbers of pictures to those, [N, 3, H, W]
 
 
+def shares(num: int, batch: int, rank: int, size: int) -> Iterator[range]:
+    """Yield the batches of the numbers below `num` that one of `size` processes works on."""
+    for first in range(rank * batch, num, size * batch):
+        yield range(first, min(first + batch, num))
+
+
 class MetricError(ValueError):
     """A metric that there is not."""
 
@@ -120,8 +126,7 @@ class TrainingMetric:
         return {self.name: value, "seconds": time.monotonic() - started}
 
     def _shares(self, num: int) -> Iterator[range]:
-        for first in range(self.rank * BATCH, num, self.size * BATCH):
-            yield range(first, min(first + BATCH, num))
+        return shares(num, BATCH, self.rank, self.size)
 
     def _reals(self) -> Iterator[Tensor]:
         num = min(len(self.dataset), self.cap)

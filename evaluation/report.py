@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from data.image_io import save_png, to_uint8
 
@@ -68,3 +68,35 @@ def heat_map(values: np.ndarray, largest: float) -> np.ndarray:
 def save_sheet(path: Path, pictures: Tensor, columns: int) -> None:
     """Write pictures `[N, 3, H, W]` in [-1, 1] as one PNG."""
     save_png(path, tile(to_uint8(pictures), columns))
+
+
+def labelled_sheet(
+    rows: list[list[np.ndarray]], names: list[str], titles: list[str], cell: int = 128
+) -> np.ndarray:
+    """Arrange pictures in rows with names on the left and titles above the columns.
+
+    Args:
+        rows: of pictures `[h, w, 1 or 3]`, 8 bits, enlarged or reduced to `cell`; rows may be
+            shorter than the titles.
+        names: of the rows; lines are separated by a line break.
+        titles: of the columns.
+        cell: side of each picture in pixels.
+
+    Returns:
+        A sheet, `[H, W, 3]`.
+    """
+    left, top, gap = 8 + 6 * max(len(line) for name in names for line in name.split("\n")), 18, 4
+    size = (left + len(titles) * (cell + gap), top + len(rows) * (cell + gap))
+    sheet = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(sheet)
+    for column, title in enumerate(titles):
+        pen.text((left + column * (cell + gap), 3), title, fill="black")
+    for index, (pictures, name) in enumerate(zip(rows, names, strict=True)):
+        y = top + index * (cell + gap)
+        pen.multiline_text((4, y + 4), name, fill="black")
+        for column, picture in enumerate(pictures):
+            is_smaller = len(picture) < cell
+            how = Image.Resampling.NEAREST if is_smaller else Image.Resampling.BICUBIC
+            place = (left + column * (cell + gap), y)
+            sheet.paste(Image.fromarray(enlarge(picture, cell, how)), place)
+    return np.asarray(sheet)

@@ -1,12 +1,14 @@
-"""Pictures of numbered seeds, and closed walks through them."""
+"""Pictures of numbered seeds, closed walks through them, and pictures by number to measure by."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
+from stylegan.batching import draw_labels, draw_latents
 from stylegan.generator import Generator
 
 
@@ -76,3 +78,34 @@ def synthesize(G: Generator, ws: Tensor) -> Iterator[Tensor]:
     with torch.inference_mode():
         for row in ws.split(1):
             yield G.synthesis(row)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A generator's pictures by number: number k depends on (seed, k), and on the CPU on no more.
+
+    A grey generator's are given in three equal channels.
+    """
+
+    G: Generator
+    seed: int = 0
+    truncation_psi: float = 1
+    labels: Tensor | None = None  # [n, c_dim], of which a generator with classes draws its own
+
+    def ws(self, numbers: Sequence[int]) -> Tensor:
+        """Return latents `[N, num_ws, w_dim]`."""
+        device = self.G.mapping.w_avg.device
+        z = draw_latents(self.seed, "sample", numbers, self.G.config.z_dim).to(device)
+        c = draw_labels(self.seed, "sample", numbers, self.labels)
+        mapped = [
+            self.G.mapping(row, None if c is None else c[k : k + 1].to(device), self.truncation_psi)
+            for k, row in enumerate(z.split(1))
+        ]
+        return torch.cat(mapped)
+
+    @torch.no_grad()
+    def __call__(self, numbers: Sequence[int]) -> Tensor:
+        """Return pictures `[N, 3, R, R]`, nominally in [-1, 1]."""
+        ws = self.ws(numbers)
+        parts = ws.split(1) if ws.device.type == "cpu" else (ws,)
+        return torch.cat([self.G.synthesis(part) for part in parts]).expand(-1, 3, -1, -1)

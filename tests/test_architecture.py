@@ -16,8 +16,8 @@ MAY_IMPORT = {
     "inversion": {"stylegan", "engine"},
     "data": set(),
     "attributes": {"data", "engine", "stylegan"},
-    "evaluation": {"data", "attributes"},
-    "baselines": {"data"},
+    "evaluation": {"data", "attributes", "engine"},
+    "baselines": {"data", "engine", "stylegan", "encoder", "evaluation"},
     "colouring": {
         *("attributes", "custom_ops", "data", "encoder"),
         *("engine", "evaluation", "inversion", "stylegan"),

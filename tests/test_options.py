@@ -37,6 +37,12 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
             "--resume"
         ).split(),
     },
+    "train_colorizer": {
+        "": (
+            "--cfg --data --generator --outdir --size --input --cue/--no-cue --width --backbone "
+            "--steps --batch --eval-every --seed --fp32 --workers --device --resume"
+        ).split(),
+    },
     "train_encoder": {
         "": (
             "--generator --outdir --data --lpips --steps --batch --lr --passes --eval-every "

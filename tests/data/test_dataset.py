@@ -63,6 +63,39 @@ def test_folder_and_zip_are_the_same_set(tmp_path, path):
     assert all((zipped[k] == loose[k]).all() for k in range(COUNT))
 
 
+def test_part_has_its_own_pictures_and_labels(path, arrays):
+    whole = ImageDataset(path)
+    part = whole.part([7, 2])
+    assert (len(part), part.labels, part.resolution) == (2, [7, 2], SIZE)
+    for _ in range(2):
+        assert (part[0] == arrays[7].transpose(2, 0, 1)).all()
+        assert (part[1] == arrays[2].transpose(2, 0, 1)).all()
+    with pytest.raises(IndexError):
+        part[2]
+    assert len(whole) == COUNT and (whole[0] == arrays[0].transpose(2, 0, 1)).all()
+
+
+def test_pictures_of_any_shape_are_cut_square_and_resized(tmp_path):
+    """Thirds of red, green and blue: the middle of a wide picture is all green."""
+    stripes = np.zeros((12, 36, 3), np.uint8)
+    for k in range(3):
+        stripes[:, 12 * k : 12 * (k + 1), k] = 200
+    Image.fromarray(stripes).save(tmp_path / "wide.png")
+    Image.fromarray(stripes.transpose(1, 0, 2)).save(tmp_path / "tall.png")
+    Image.new("L", (20, 20), 90).save(tmp_path / "grey.png")
+    with pytest.raises(PictureError, match="it is 12x36"):
+        [ImageDataset(tmp_path)[k] for k in range(3)]
+    dataset = ImageDataset(tmp_path, side=8)
+    assert dataset.resolution == 8
+    for name, colour in [("tall.png", (0, 200, 0)), ("wide.png", (0, 200, 0)), ("grey.png", 90)]:
+        picture = dataset[dataset.names.index(name)]
+        assert picture.shape == (3, 8, 8)
+        assert (picture.transpose(1, 2, 0) == np.array(colour)).all()
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(PictureError, match=r"bad\.png"):
+        ImageDataset(tmp_path, side=8)[0]
+
+
 def test_digest_tells_any_change(tmp_path, path, arrays):
     digest = ImageDataset(path).digest()
     assert ImageDataset(path).digest() == digest
