@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -99,6 +101,11 @@ def solvers(G: Generator, encoder: Guesser, side: int, samples: int) -> dict[str
         for name in METHODS
         if name != "flow" or hasattr(encoder, "flow")
     }
+
+
+def measure_of(side: int) -> Callable[[tuple[int, int]], Callable[[Tensor], Tensor]]:
+    """Return (h, w) -> what makes pictures of a side small and grey, as a file holds them."""
+    return functools.cache(lambda size: GreySmall(side, size).quantised)
 
 
 def facts_of(found: list[Candidates]) -> dict[str, list[float]]:

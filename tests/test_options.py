@@ -25,6 +25,22 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
         ).split(),
     },
     "convert": {"": ["pickle", "--out"]},
+    "evaluate": {
+        "": [],
+        "fid": (
+            "--generator --images --data --features --allow-download --num --trunc --cond "
+            "--mirror --reference --every --batch --workers --seed --device --json"
+        ).split(),
+        "equivariance": "--generator --num --trunc --batch --seed --device".split(),
+        "inversion": (
+            "--pairs --method --outdir --generator --encoder --colorizers --samples --lpips "
+            "--device"
+        ).split(),
+        "compare": (
+            "--data --size --count --json --generator --encoder --colorizers --samples --lpips "
+            "--device"
+        ).split(),
+    },
     "invert": {
         "": (
             "--image --samples --outdir --seed --generator --encoder --device --method --size"
