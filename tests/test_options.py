@@ -53,8 +53,8 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
     },
     "train_colorizer": {
         "": (
-            "--cfg --data --generator --outdir --size --input --cue/--no-cue --width --backbone "
-            "--steps --batch --eval-every --seed --fp32 --workers --device --resume"
+            "--cfg --data --generator --outdir --size --input --cue/--no-cue --no-judge --width "
+            "--backbone --steps --batch --eval-every --seed --fp32 --workers --device --resume"
         ).split(),
     },
     "train_encoder": {
