@@ -43,6 +43,7 @@ option = functools.partial(click.option, show_default=True)
 @option("--size", type=COUNT, default=64, help="Side to which pictures are cut and resized.")
 @option("--input", "sees", type=click.Choice(INPUTS), help="What it sees [the preset's own].")
 @option("--cue/--no-cue", default=None, help="A colour cue beside it [the preset's own].")
+@option("--no-judge", is_flag=True, help="No discriminator: the pixel loss alone.")
 @option("--width", type=COUNT, help="Filters of the first layer [32 up to 64 pixels, else 64].")
 @option("--backbone", type=runtime.UserPath(), help="MobileNetV2's weights, for --cfg page.")
 @option("--steps", type=COUNT, help="Length of the whole run [48,000 pictures].")
@@ -158,6 +159,8 @@ def make_config(options: dict[str, Any]) -> ColorizerConfig:
     changes = {"sees": options["sees"], "batch": options["batch"]}
     if options["cue"] is not None:
         changes["cue"] = "blurred" if options["cue"] else "none"
+    if options["no_judge"]:
+        changes["judge"] = "none"
     given = {name: value for name, value in changes.items() if value is not None}
     width = options["width"] or (32 if side <= 64 else 64)
     return replace(PRESETS[options["cfg"]], side=side, width=width, **given)

@@ -41,11 +41,11 @@ _BLACK_CLOTHES: dict[str, Any] = dict(
 
 
 def dull_colour(colour: Colour, index: int, side: int) -> dict[str, float]:
-    """Return the chroma of the candidates relative to the truth's, and the plain L1."""
+    """Return the mean CIELAB chroma of the candidates and of the truth, and the plain L1."""
     truth = picture(describe(SEED, index), side)
     found = colour(truth)
-    marks = marks_of(found, truth.expand_as(found))
-    return {"chroma": marks.chroma, "l1": marks.l1}
+    error = marks_of(found, truth.expand_as(found)).l1
+    return {"chroma": mean_chroma(found), "chroma_of_truth": mean_chroma(truth), "l1": error}
 
 
 def hair_swaps(colour: Colour, index: int, side: int) -> dict[str, float]:

@@ -65,6 +65,11 @@ class ColorizerConfig:
         if self.halvings < (least := MOBILENET_HALVINGS if self.mobilenet else LEAST_HALVINGS):
             what = f"pictures of {self.side} pixels a side; {self.name} halves them {least} times"
             raise ConfigError(f"{what}. Use a multiple of {1 << least}.")
+        if self.answers == "ab" and self.sees != "lightness":
+            what = f"{self.name} joins a and b to the lightness it sees; it cannot see {self.sees}"
+            raise ConfigError(f"{what}. Leave --input out.")
+        if self.mobilenet and self.cue != "none":
+            raise ConfigError(f"{self.name} sees grey alone, through MobileNetV2. Leave --cue out.")
 
     @property
     def halvings(self) -> int:
@@ -76,7 +81,9 @@ class ColorizerConfig:
         """Return the preset's name, and what of the input is not as the preset has it."""
         preset = PRESETS.get(self.name, self)
         changes = [self.sees] if self.sees != preset.sees else []
-        changes += [f"{self.cue}-cue"] if self.cue != preset.cue else []
+        for part in ("cue", "judge"):
+            if (own := getattr(self, part)) != getattr(preset, part):
+                changes.append(f"no-{part}" if own == "none" else part)
         return "-".join([self.name, *changes])
 
     @property

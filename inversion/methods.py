@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -112,6 +113,11 @@ def solvers(G: Generator, encoder: Guesser, side: int, samples: int) -> dict[str
         for name in METHODS
         if name != "flow" or hasattr(encoder, "flow")
     }
+
+
+def measure_of(side: int) -> Callable[[tuple[int, int]], Callable[[Tensor], Tensor]]:
+    """Return (h, w) -> what makes pictures of a side small and grey, as a file holds them."""
+    return functools.cache(lambda size: GreySmall(side, size).quantised)
 
 
 def facts_of(found: list[Candidates]) -> dict[str, list[float]]:

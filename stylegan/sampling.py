@@ -109,3 +109,9 @@ class Sampler:
         ws = self.ws(numbers)
         parts = ws.split(1) if ws.device.type == "cpu" else (ws,)
         return torch.cat([self.G.synthesis(part) for part in parts]).expand(-1, 3, -1, -1)
+
+    @torch.no_grad()
+    def posed(self, numbers: Sequence[int], transforms: Tensor) -> Tensor:
+        """Return pictures in poses, given by their inverses `[N, 3, 3]`, in their own channels."""
+        ws = self.ws(numbers)
+        return self.G.synthesis(ws, transforms.to(ws))

@@ -25,6 +25,22 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
         ).split(),
     },
     "convert": {"": ["pickle", "--out"]},
+    "evaluate": {
+        "": [],
+        "fid": (
+            "--generator --images --data --features --allow-download --num --trunc --cond "
+            "--mirror --reference --every --batch --workers --seed --device --json"
+        ).split(),
+        "equivariance": "--generator --num --trunc --batch --seed --device".split(),
+        "inversion": (
+            "--pairs --method --outdir --generator --encoder --colorizers --samples --lpips "
+            "--device"
+        ).split(),
+        "compare": (
+            "--data --size --count --json --generator --encoder --colorizers --samples --lpips "
+            "--device"
+        ).split(),
+    },
     "invert": {
         "": (
             "--image --images --replay --samples --outdir --seed --generator --encoder --device "
@@ -39,8 +55,8 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
     },
     "train_colorizer": {
         "": (
-            "--cfg --data --generator --outdir --size --input --cue/--no-cue --width --backbone "
-            "--steps --batch --eval-every --seed --fp32 --workers --device --resume"
+            "--cfg --data --generator --outdir --size --input --cue/--no-cue --no-judge --width "
+            "--backbone --steps --batch --eval-every --seed --fp32 --workers --device --resume"
         ).split(),
     },
     "train_encoder": {

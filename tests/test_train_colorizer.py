@@ -141,7 +141,8 @@ def test_a_state_is_resumed_with_the_same_pictures_only(run, tmp_path):
     ("cfg", "more", "name"),
     [
         ("cgan", ["--input", "canny"], "cgan-canny"),
-        pytest.param("cue", ["--no-cue"], "cue-none-cue", marks=pytest.mark.slow),
+        pytest.param("cue", ["--no-cue"], "cue-no-cue", marks=pytest.mark.slow),
+        pytest.param("page", ["--no-judge"], "page-no-judge", marks=pytest.mark.slow),
         pytest.param("page", [], "page", marks=pytest.mark.slow),
     ],
 )

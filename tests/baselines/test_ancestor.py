@@ -16,6 +16,7 @@ from baselines.ancestor import (
     new_ancestor,
     train,
 )
+from engine.seeding import derive_generator
 from evaluation.methods import method_of
 from stylegan.checkpoint import CheckpointError, save_generator, save_weights
 
@@ -43,6 +44,9 @@ def test_pairs_are_truncated_and_reduced_as_published():
     y, w = Renders(G, 0, 8).draw("ancestor", 4, 2)
     with torch.no_grad():
         x = G.synthesis(w[:, None].expand(-1, G.config.num_ws, -1)).clamp(-1, 1)
+    z = torch.randn(4, G.config.z_dim, generator=derive_generator(0, "ancestor", 2))
+    mean, full = G.mapping.w_avg, G.mapping(z)[:, 0]
+    torch.testing.assert_close(w, mean + 0.7 * (full - mean))
     every_second = x.double().numpy()[:, :, ::2, ::2]
     np.testing.assert_allclose(y[:, 0], every_second.mean(1), atol=1e-5)
     plain = Renders(G, 0, 8)

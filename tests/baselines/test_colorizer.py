@@ -38,6 +38,8 @@ def test_presets_are_the_source_systems():
         ("cgan", {"sees": "colour"}, "sees is 'colour'; it must be one of grey, canny"),
         ("lab", {"side": 8}, "side is 8"),
         ("lab", {"batch": 1}, "batch is 1"),
+        ("lab", {"sees": "canny"}, "it cannot see canny"),
+        ("page", {"cue": "blurred"}, "page sees grey alone"),
     ],
 )
 def test_impossible_presets(name, changes, message):
@@ -47,7 +49,8 @@ def test_impossible_presets(name, changes, message):
 
 def test_labels():
     assert small("cgan").label == "cgan" and small("cgan", sees="canny").label == "cgan-canny"
-    assert small("cue", cue="none").label == "cue-none-cue"
+    assert small("cue", cue="none").label == "cue-no-cue"
+    assert small("cgan", sees="xdog", cue="blurred", judge="none").label == "cgan-xdog-cue-no-judge"
 
 
 @pytest.mark.parametrize("name", PRESETS)

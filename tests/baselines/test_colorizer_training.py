@@ -7,7 +7,7 @@ from colorizer_case import SIDE, faces, network, small
 from tiny_models import digest
 
 from baselines.colorizer import ColorizerNetwork, grey, resize
-from baselines.lab import ab_of
+from baselines.lab import ab_of, lightness
 from baselines.presets import PRESETS
 from baselines.training import ColorizerTrainer, ColorizerTrainingConfig
 from stylegan.checkpoint import CheckpointError
@@ -118,6 +118,14 @@ def test_cascade_learns_to_enlarge():
     with torch.no_grad():
         after = (one.network.eval().enlarge(small_grey) - grey(x)).abs().mean()
     assert after < before
+
+
+def test_cascade_colours_what_it_has_enlarged():
+    one, x = trainer("cascade"), faces()
+    seen = []
+    one.network.colour.register_forward_hook(lambda net, args, out: seen.append(args[0]))
+    one.step(x)
+    assert not torch.equal(seen[0], lightness(grey(x))) and not seen[0].requires_grad
 
 
 def dice(one, num):

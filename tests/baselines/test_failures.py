@@ -30,14 +30,14 @@ def test_the_truth_fails_nowhere():
     found = {}
     for measure in FAILURES.values():
         found |= measure(lambda x: x, 0, SIDE)
-    assert found.pop("chroma") == 1
+    assert found.pop("chroma") == found.pop("chroma_of_truth") > 10
     assert found.pop("black_chroma") < 8  # the drawn black is a little blue
     assert found.pop("caption_chroma") < 0.01
     assert all(value == 0 for value in found.values()), found
 
 
 def test_grey_is_dull():
-    assert dull_colour(pale, 0, SIDE)["chroma"] < 0.01
+    assert dull_colour(pale, 0, SIDE)["chroma"] < 0.1
     assert large_faces(pale, 0, SIDE)["large_l1"] > 5
 
 

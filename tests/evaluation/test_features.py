@@ -19,6 +19,9 @@ from evaluation.frechet import FeatureError, pixels16
 from evaluation.inception import WeightsError, find_weights
 from stylegan.checkpoint import CheckpointError
 
+# TorchScript is deprecated, and still what Inception's weights come in
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+
 
 def noise(seed: int, num: int = 3, side: int = 20) -> Tensor:
     return torch.rand(num, 3, side, side, generator=torch.Generator().manual_seed(seed)) * 2 - 1

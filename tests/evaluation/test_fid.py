@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from data.archive import DatasetError, encode_png, write_archive
 from data.dataset import ImageDataset
 from engine.ranks import Ranks
-from evaluation.features import Extractor
+from evaluation.features import Extractor, open_extractor
 from evaluation.fid import Folder, Judge, compare_features, features_of
+from evaluation.fidelity import TrainingMetric
 from evaluation.follow import snapshots
 from evaluation.frechet import FeatureError
 from evaluation.reference import StoredFeaturesError, beside
@@ -202,6 +203,14 @@ def test_progress_is_told(extractor, fakes) -> None:
     told = []
     features_of(from_table(fakes), 50, extractor, batch=20, on_batch=told.append)
     assert told == [20, 20, 10]
+
+
+def test_it_is_the_distance_that_a_training_reports(path, fakes) -> None:
+    files = ((fakes + 1) * 127.5).round() / 127.5 - 1
+    judge = Judge(open_extractor("pixels16"), ImageDataset(path), FACTS)
+    found = judge.row(from_table(files), COUNT)["fd_pixels16"]
+    reported = TrainingMetric("fd_pixels16", ImageDataset(path)).measure(from_table(files), COUNT)
+    assert found == pytest.approx(reported, rel=1e-6)
 
 
 # ---- the pictures of a folder ----
