@@ -16,7 +16,7 @@ from inversion.counting import counted
 from inversion.guesses import Guesses
 from inversion.inputs import Canvas, Input, small_input
 from inversion.latent import LatentPrior
-from inversion.operators import Frame, MeasurementError
+from inversion.operators import Frame, GreySmall, MeasurementError
 from inversion.pipeline import Candidates, Inverter
 from inversion.pulse import PulseConfig, PulseInverter
 from stylegan import Generator
@@ -28,8 +28,8 @@ METHODS = ("ours", "pulse", "encoder", "flow")
 class Guesser(Protocol):
     """An encoder: y `[1, 1, h, w]` and normal noise `[N, dim]` to v `[N, dim]`, or their mean."""
 
-    curvature: Tensor | None  # of the misfit, for the solver
-
+    @property
+    def curvature(self) -> Tensor | None: ...
     def sample(self, y: Tensor, noise: Tensor, told: Tensor | None = None) -> Tensor: ...
     def mean(self, y: Tensor, told: Tensor | None = None) -> Tensor: ...
 
