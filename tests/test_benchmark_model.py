@@ -47,7 +47,7 @@ def report(models, tmp_path_factory):
     options += ["--outdir", folder / "out", "--count", COUNT]
     result = CliRunner().invoke(benchmark.main, list(map(str, options)), catch_exceptions=False)
     assert result.exit_code == 0
-    return folder / "out", result.output
+    return folder / "out", result.stdout
 
 
 def test_what_is_reported(report):
