@@ -149,8 +149,7 @@ def as_assumed(bench: Bench, index: int) -> Truth:
     v = torch.randn(1, prior.dim, generator=generator)
     delta = config.delta_std * torch.randn(1, prior.num_ws, prior.dim, generator=generator)
     ws = prior.to_ws(v, delta)
-    blank = torch.zeros(1, 1, *bench.A.size)
-    evidence = bench.inverter("ours", PulseConfig(), blank).input.evidence
+    evidence = bench.given(torch.zeros(1, 1, *bench.A.size)).evidence
     with torch.inference_mode():
         exact = evidence.A(bench.G.synthesis(ws))
     noisy = exact + evidence.noise.sample(tuple(exact.shape), generator)

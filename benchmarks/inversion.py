@@ -31,6 +31,7 @@ from evaluation.resources import resources
 from evaluation.scores import Judges, Scores, score, summary
 from inversion.config import InversionConfig
 from inversion.counting import counted
+from inversion.inputs import Input
 from inversion.latent import LatentPrior
 from inversion.methods import Solver, facts_of
 from inversion.operators import GreySmall, sample_at
@@ -173,8 +174,15 @@ class Bench:
 
     def inverter(self, method: str, pulse: PulseConfig, y: Tensor, seed: int = 0) -> Inverter:
         """Return what solves for the candidates of `y`, which is known to be plainly reduced."""
+        return self._solver(method, pulse).inverter(y, seed)
+
+    def given(self, y: Tensor) -> Input:
+        """Return `y [1, 1, h, w]` as what is known of a picture."""
+        return self._solver("ours", PulseConfig()).given(y)
+
+    def _solver(self, method: str, pulse: PulseConfig) -> Solver:
         models = (self.G, self.prior, self.encoder, self.config)
-        return Solver(method, *models, self.samples, pulse, plain).inverter(y, seed)
+        return Solver(method, *models, self.samples, pulse, plain)
 
 
 def plain(side: int) -> Tensor:
