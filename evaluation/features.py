@@ -29,6 +29,7 @@ class Extractor:
     network: str
     sha256: str  # of its weights, or of what stands for them
     resize: str  # of the pictures that the network sees
+    device: str = "cpu"  # that it is on
 
     @property
     def facts(self) -> dict[str, str]:
@@ -45,12 +46,13 @@ class Extractor:
         Raises:
             FeatureError: they are not `[N, d]`.
         """
-        parts = pictures.split(1) if pictures.device.type == "cpu" else (pictures,)
+        there = pictures.to(self.device)
+        parts = there.split(1) if self.device == "cpu" else (there,)
         found = torch.cat([self.features(_as_files_are(part)) for part in parts])
         if found.ndim != 2 or len(found) != len(pictures):
             shape = tuple(found.shape)
             raise FeatureError(f"{self.network}: its features are {shape}. Give a network of them.")
-        is_finite = pictures.isfinite().flatten(1).all(1)
+        is_finite = there.isfinite().flatten(1).all(1)
         return found.float().where(is_finite[:, None], torch.nan).cpu()
 
 
@@ -78,9 +80,10 @@ def open_extractor(spec: str, device: str = "cpu", *, allow_download: bool = Fal
     if name == "inception":
         file = find_weights(Path(path).expanduser() if path else None, allow_download)
         network = load_inception(file, device)
-        return Extractor("fid", network, "Inception v3 (2015-12-05)", file_sha256(file), RESIZE)
+        facts = ("Inception v3 (2015-12-05)", file_sha256(file), RESIZE)
+        return Extractor("fid", network, *facts, device)
     if spec == "pixels16":
-        return Extractor("fd_pixels16", pixels16, spec, "none", "antialiased bicubic to 16")
+        return Extractor("fd_pixels16", pixels16, spec, "none", "antialiased bicubic to 16", device)
     if spec == "attributes":
         return _reader(PRETRAINED, "fd_attr", device)
     file = Path(spec).expanduser()
@@ -95,7 +98,7 @@ def open_extractor(spec: str, device: str = "cpu", *, allow_download: bool = Fal
 def _reader(path: Path, key: str, device: str) -> Extractor:
     reader = load_reader(path, device)
     resize = f"antialiased bicubic to {reader.config.side}"
-    return Extractor(key, reader.features, "attribute reader", file_sha256(path), resize)
+    return Extractor(key, reader.features, "attribute reader", file_sha256(path), resize, device)
 
 
 def _script(path: Path, key: str, device: str) -> Extractor:
@@ -106,7 +109,7 @@ def _script(path: Path, key: str, device: str) -> Extractor:
         except RuntimeError as error:
             what = f"{path}: neither a reader (.safetensors) nor TorchScript"
             raise WeightsError(f"{what}. Give one of those.", "E-MODEL") from error
-    return Extractor(key, lambda x: network(x.to(device)), path.name, file_sha256(path), AS_IS)
+    return Extractor(key, network, path.name, file_sha256(path), AS_IS, device)
 
 
 def tensor_sha256(tensor: Tensor) -> str:

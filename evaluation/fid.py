@@ -123,9 +123,9 @@ class Folder:
         if len(bad) < 2:
             return first
         told = [str(error) for error in bad[:_NAMED]]
-        more = [f"and {len(bad) - _NAMED} more."] if len(bad) > _NAMED else []
-        first.args = (f"{len(bad)} pictures cannot be used: {' '.join([*told, *more])}",)
-        return first
+        more = [f"and {len(bad) - _NAMED} more"] if len(bad) > _NAMED else []
+        what = f"{len(bad)} pictures cannot be used: {' '.join([*told, *more])}".rstrip(".")
+        return DatasetError(first.code, str(self.dataset.path), what, "Mend or remove them")
 
 
 def reference_features(

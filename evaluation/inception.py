@@ -10,6 +10,7 @@ import tempfile
 import urllib.request
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -104,11 +105,11 @@ def load_inception(path: Path, device: str) -> Callable[[Tensor], Tensor]:
             network = InceptionV3W(folder, download=False).to(device)
         except RuntimeError as error:
             raise WeightsError(f"{path}: not TorchScript. Copy {NAME} again.", "E-MODEL") from error
-    resize = build_resizer("clean")
+    resize, pool = build_resizer("clean"), ThreadPoolExecutor()  # Pillow lets others work
 
     def features(pictures: Tensor) -> Tensor:
         levels = ((pictures.permute(0, 2, 3, 1) + 1) * 127.5).cpu().numpy()
-        sized = np.stack([resize(picture) for picture in levels]).transpose(0, 3, 1, 2)
+        sized = np.stack(list(pool.map(resize, levels))).transpose(0, 3, 1, 2)
         found: Tensor = network(torch.from_numpy(sized).to(device))
         return found
 

@@ -234,7 +234,7 @@ def test_all_bad_pictures_are_named(tmp_path, faces, extractor, workers) -> None
     (tmp_path / "9.png").write_bytes((tmp_path / "1.png").read_bytes()[:300])
     with pytest.raises(DatasetError) as error:
         Judge(extractor, ImageDataset(tmp_path), FACTS, workers=workers)
-    assert str(error.value).startswith("3 pictures cannot be used: ")
+    assert str(error.value).startswith(f"{tmp_path}: 3 pictures cannot be used: ")
     assert all(f"{k}.png" in str(error.value) for k in (3, 7, 9)) and "1.png" not in str(
         error.value
     )
