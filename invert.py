@@ -95,6 +95,9 @@ def as_candidate(ctx: click.Context, param: click.Parameter, value: str | None) 
 )
 @click.option("--size", type=click.IntRange(8), help="Reduce the picture to this side first.")
 @click.option(
+    "--save-every", type=click.IntRange(1), metavar="N", help="Film the search, every N steps."
+)
+@click.option(
     "--crop", callback=as_box, metavar="X,Y,W,H", help="The part with the face, in pixels."
 )
 @click.pass_context
@@ -174,7 +177,7 @@ def colour(
             say(image, record.differences(runtime.versions()))
         say(image, problem.notes)
         prepared = time.monotonic()
-        found, evaluations = solve(problem.inverter, options.samples)
+        found, evaluations = solve(problem.inverter, options, folder)
         solved = time.monotonic()
         facts = problem.facts | write_pictures(folder, problem.inverter, found)
         warn_of_misses(facts["candidates"])
@@ -223,18 +226,30 @@ def say(image: Path, notes: list[str]) -> None:
         (runtime.warning if is_warning else runtime.note)(f"{image}: {text}")
 
 
-def solve(inverter: Inverter, samples: int) -> tuple[list[Candidates], int]:
+def solve(inverter: Inverter, options: Options, folder: Path) -> tuple[list[Candidates], int]:
     """Solve for all candidates with a progress bar; count the pictures the generator made."""
     from tqdm import tqdm
 
+    from colouring.film import Film
     from inversion.counting import counted
+    from inversion.pipeline import Step
 
+    samples = options.samples
     total = -(-samples // inverter.config.chunk) * inverter.options["num_steps"]
+    film = Film(inverter, options.save_every) if options.save_every else None
     with (
         counted(inverter.G) as evaluations,
         tqdm(total=total, unit="step", disable=None, leave=False) as bar,
     ):
-        found = list(inverter.candidates(samples, on_step=bar.update))
+
+        def on_step(step: Step) -> None:
+            bar.update()
+            if film:
+                film(step)
+
+        found = list(inverter.candidates(samples, on_step))
+    if film:
+        film.save(folder / "search.png", found)
     return found, evaluations.pictures
 
 

@@ -26,6 +26,7 @@ class Options:
     size: int | None = None  # reduce the picture to this side first
     crop: Box | None = None
     pose: str = "none"  # "auto": solved for first
+    save_every: int | None = None  # steps of the search between two pictures of its film
     hint: Path | None = None  # strokes: what is painted has that colour
     cue: Path | None = None  # the colours, blurred
     palette: Path | None = None  # a picture of the same colours

@@ -105,8 +105,7 @@ class _Desk:
                     f" {kept:.0%} of their strength is left"
                 )
         R, P = self.canvas.img_resolution, self.given.side
-        made = chroma_evidence(name, wanted, R, P, self.canvas.config.tau)
-        self.made.evidence.append(made)
+        self.made.evidence.append(chroma_evidence(name, wanted, R, P))
 
     def _add_palette(self, path: Path) -> None:
         layer = load_layer(path)

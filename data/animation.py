@@ -27,3 +27,13 @@ def save_webp(path: Path, frames: list[np.ndarray], fps: float) -> None:
         lossless=max(first.size) <= LOSSLESS_SIDE,
         quality=QUALITY,
     )
+
+
+def save_apng(path: Path, frames: list[np.ndarray], fps: float, pause: float) -> None:
+    """Write frames, uint8 `[H, W, 3]`, as an animated PNG that keeps every value and loops.
+
+    The last frame stays for `pause` seconds. Programs that know no animation show the first.
+    """
+    first, *rest = [Image.fromarray(frame) for frame in frames]
+    durations = [*[1000 / fps] * len(rest), 1000 * pause]
+    first.save(path, "PNG", save_all=True, append_images=rest, duration=durations, loop=0)

@@ -1,12 +1,11 @@
 """What the encoder alone gives: candidates without any search, to compare with."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, no_grad
 
-from inversion.pipeline import Inverter
+from inversion.pipeline import Inverter, OnStep
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class Guesses(Inverter):
         """What the search goes by: it takes no step."""
         return super().options | {"num_steps": 0}
 
-    def search(self, indices: range, on_step: Callable[[], None]) -> tuple[Tensor, Tensor]:
+    def search(self, indices: range, on_step: OnStep) -> tuple[Tensor, Tensor]:
         """Return the v `[N, dim]` of a chunk's start, and its ws."""
         with no_grad():
             v = self.start(self._anchor(indices)[:, : self.prior.dim])

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from inversion.optimize import minimize
 from inversion.pipeline import Inverter
+from inversion.precondition import Preconditioner
 
 NUM_STARTS = 4  # of what was tried, that are followed to their minima
+ROUNDS = 3  # in each of which the neighbours of the best are tried, half as far as before
 NUM_STEPS = 40
 BATCH = 9
 STEP = 0.05  # of numbers, for slopes by differences
@@ -23,7 +25,8 @@ class JointSearch(Inverter):
     """Find the numbers `[n]`, standard normal a priori, of the largest posterior density.
 
     The posterior has many maxima: a grid of numbers is tried first, each with the latent that is
-    guessed for it, and the most promising are followed.
+    guessed for it, and the most promising are followed. The latent is the same in all layers: their
+    own shares would do as well what the numbers are there for, moving the face or blurring it.
     """
 
     @abstractmethod
@@ -40,30 +43,45 @@ class JointSearch(Inverter):
 
     def numbers(self) -> Tensor:
         """Return the best numbers `[n]` found."""
-        P, width = self._preconditioner, self.prior.dim * (1 + self.prior.num_ws)
-        x, numbers = self._promising(width)
-        scale = self._scale(self._ws(x), numbers)
+        dim, to_ws = self.prior.dim, self.prior.to_ws
+        root = self.measured_curvature() if self.curvature is None else self.curvature
+        P = Preconditioner.of_curvature(root[:, :dim])
+        v, numbers = self._promising()
+        scale = self._scale(to_ws(v), numbers)
 
         def objective(t: Tensor) -> Tensor:
-            x, numbers = P.to_x(t[:, :width]), t[:, width:] * scale
-            prior = x.square().sum(1) + numbers.square().sum(1)
-            return (self.misfit(self._ws(x), numbers).square().sum(1) + prior) / 2
+            v, numbers = P.to_x(t[:, :dim]), t[:, dim:] * scale
+            prior = v.square().sum(1) + numbers.square().sum(1)
+            return _unscaled(self.misfit(to_ws(v), numbers)) + prior / 2
 
-        t = torch.cat([P.to_t(x), numbers / scale], dim=1)
+        t = torch.cat([P.to_t(v), numbers / scale], dim=1)
         for state in minimize(objective, t, num_steps=NUM_STEPS, tolerance=0.1):
-            best = state.best_x[int(state.best_value.argmin()), width:]
+            best = state.best_x[int(state.best_value.argmin()), dim:]
         return best * scale
 
     @torch.no_grad()
-    def _promising(self, width: int) -> tuple[Tensor, Tensor]:
-        """Return the latents `[NUM_STARTS, width]` and numbers that fit best of all tried."""
-        tried, costs, grid = [], [], self.grid().to(self.input.y)
-        for numbers in grid.split(BATCH):
-            x = F.pad(self.guesses(numbers), (0, width - self.prior.dim))
-            costs.append(self.misfit(self._ws(x), numbers).square().sum(1))
-            tried.append(x)
-        best = torch.cat(costs).argsort()[:NUM_STARTS]
-        return torch.cat(tried)[best], grid[best]
+    def _promising(self) -> tuple[Tensor, Tensor]:
+        """Return the v `[NUM_STARTS, dim]` and numbers that fit best of all tried."""
+        tried = self.grid().to(self.input.y)
+        distance = torch.stack([column.unique().diff().min() for column in tried.T])
+        v, costs = self._fitted(tried)
+        corners = torch.tensor(list(itertools.product((-1, 0, 1), repeat=len(distance))))
+        for _ in range(ROUNDS):
+            distance = distance / 2
+            near = tried[costs.argmin()] + corners.to(distance) * distance
+            more, their_costs = self._fitted(near)
+            tried, v = torch.cat([tried, near]), torch.cat([v, more])
+            costs = torch.cat([costs, their_costs])
+        best = costs.argsort()[:NUM_STARTS]
+        return v[best], tried[best]
+
+    def _fitted(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is guessed for each row of numbers, and how badly it fits."""
+        v, costs = [], []
+        for part in numbers.split(BATCH):
+            v.append(self.guesses(part))
+            costs.append(self.misfit(self.prior.to_ws(v[-1]), part).square().sum(1))
+        return torch.cat(v), torch.cat(costs)
 
     @torch.no_grad()
     def _scale(self, ws: Tensor, numbers: Tensor) -> Tensor:
@@ -72,5 +90,14 @@ class JointSearch(Inverter):
         for step in STEP * torch.eye(numbers.shape[1]).to(numbers):
             ahead, behind = (self.misfit(ws, numbers + s * step) for s in (1, -1))
             slope = (ahead - behind) / (2 * STEP)
-            bends.append(slope.square().sum(1).mean())
-        return (1 + torch.stack(bends)).rsqrt()
+            bends.append(slope.square().mean() / ((ahead + behind) / 2).square().mean())
+        return (1 + slope.shape[1] * torch.stack(bends)).rsqrt()
+
+
+def _unscaled(misfit: Tensor) -> Tensor:
+    """Return -log p `[N]` of a misfit `[N, m]` in noise known but for its size, at least 1.
+
+    With the size known, all but the true numbers would be infinitely unlikely to start from.
+    """
+    m = misfit.shape[1]
+    return m / 2 * (misfit.square().sum(1) / m).log1p()

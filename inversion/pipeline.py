@@ -25,6 +25,18 @@ Start = Callable[[Tensor], Tensor]  # standard normal [N, dim] -> where to start
 
 
 @dataclass(frozen=True)
+class Step:
+    """Where the search of a chunk stands; `ws` makes its best latents, `[chunk, num_ws, w_dim]`."""
+
+    first: int  # number of the chunk's first candidate
+    number: int
+    ws: Callable[[], Tensor]
+
+
+OnStep = Callable[[Step], object]
+
+
+@dataclass(frozen=True)
 class Candidates:
     """Some solved candidates, `k = first, first + 1, ...`; one entry per candidate."""
 
@@ -54,7 +66,7 @@ class Inverter:
     transform: Tensor | None = None  # [1, 3, 3], how the face lies, as `G.synthesis` takes it
 
     def candidates(
-        self, num_samples: int, on_step: Callable[[], None] = lambda: None
+        self, num_samples: int, on_step: OnStep = lambda step: None
     ) -> Iterator[Candidates]:
         """Solve for candidates 0 ... num_samples - 1, a chunk at a time.
 
@@ -63,7 +75,7 @@ class Inverter:
 
         Args:
             num_samples: how many are wanted.
-            on_step: called after every optimiser step.
+            on_step: called after every optimiser step of a chunk.
         """
         chunk = self.config.chunk
         for first in range(0, num_samples, chunk):
@@ -92,6 +104,10 @@ class Inverter:
         )
         return curvature_root(whitened, dim, generator, num_probes, rank)
 
+    def pictures(self, ws: Tensor) -> Tensor:
+        """Return the generator's own pictures `[N, 3, R, R]`, in [-1, 1]."""
+        return posed(self.G, self.transform)(ws).clamp(-1, 1)
+
     def _samples(self, ws: Tensor) -> Tensor:
         """Return the pictures `[N, 3, R, R]` that the search goes by."""
         return posed(self.G, self.transform)(ws, precision=self.config.precision)
@@ -101,13 +117,13 @@ class Inverter:
         """What the search goes by, its `num_steps` being the most that a chunk takes."""
         return asdict(self.config)
 
-    def _solve(self, first: int, wanted: int, on_step: Callable[[], None]) -> Candidates:
+    def _solve(self, first: int, wanted: int, on_step: OnStep) -> Candidates:
         x, ws = self.search(range(first, first + self.config.chunk), on_step)
         with torch.inference_mode():
-            img = posed(self.G, self.transform)(ws).clamp(-1, 1)
+            img = self.pictures(ws)
         return self._finish(first, x[:wanted], ws[:wanted], img[:wanted])
 
-    def search(self, indices: range, on_step: Callable[[], None]) -> tuple[Tensor, Tensor]:
+    def search(self, indices: range, on_step: OnStep) -> tuple[Tensor, Tensor]:
         """Return the latents of a chunk, `[N, d]`, standard normal a priori, and their ws."""
         dim, anchor = self.prior.dim, self._anchor(indices)
         targets = [self._target(e, indices) for e in self.evidence]
@@ -122,7 +138,7 @@ class Inverter:
             x = self._chosen_start(anchor, targets)
         else:
             x = torch.cat([self.start(anchor[:, :dim]), anchor[:, dim:] + self._share], dim=1)
-        x = self._descend(problem, x, on_step)
+        x = self._descend(problem, x, indices.start, on_step)
         return x, self._ws(x)
 
     @torch.no_grad()
@@ -145,7 +161,7 @@ class Inverter:
         return best_of_guesses(guess, cost, anchor[:, :dim])
 
     def _descend(
-        self, problem: RandomisedProblem, x: Tensor, on_step: Callable[[], None]
+        self, problem: RandomisedProblem, x: Tensor, first: int, on_step: OnStep
     ) -> Tensor:
         P, config = self._preconditioner, self.config
         t = P.to_t(x)
@@ -156,7 +172,7 @@ class Inverter:
             tolerance=config.tolerance,
         ):
             t = state.best_x
-            on_step()
+            on_step(Step(first, state.step, partial(lambda t: self._ws(P.to_x(t)), t)))
         return P.to_x(t)
 
     def _finish(self, first: int, x: Tensor, ws: Tensor, img: Tensor) -> Candidates:

@@ -11,13 +11,14 @@ program mixes the candidates of a batch or keeps the last picture, this one does
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from inversion.optimize import State, evaluate
-from inversion.pipeline import Inverter
+from inversion.pipeline import Inverter, OnStep, Step
 
 L2_WEIGHT, GEOCROSS_WEIGHT = 100.0, 0.05
 ENOUGH = 2e-3  # mean squared error, pictures in [0, 1], below which nothing pulls
@@ -114,7 +115,7 @@ class PulseInverter(Inverter):
         shared = ("chunk", "output_side", "precision", "tau", "sigma")  # the latter for log_lik
         return {name: getattr(self.config, name) for name in shared} | asdict(self.pulse)
 
-    def search(self, indices: range, on_step: Callable[[], None]) -> tuple[Tensor, Tensor]:
+    def search(self, indices: range, on_step: OnStep) -> tuple[Tensor, Tensor]:
         layers, dim = self.prior.num_ws, self.prior.dim
         evidence, prior = self.input.evidence, self.prior.diagonal()
         shared = evidence.y.new_zeros(len(indices), dim)
@@ -126,5 +127,5 @@ class PulseInverter(Inverter):
         x = self._draw("pulse", indices, layers * dim).unflatten(1, (layers, dim))
         for state in spherical_adam(objective, x, self.pulse):
             x = state.best_x
-            on_step()
+            on_step(Step(indices.start, state.step, partial(prior.to_ws, shared, x)))
         return x.flatten(1), prior.to_ws(shared, x)

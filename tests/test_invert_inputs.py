@@ -1,5 +1,6 @@
 """invert.py --input and --pose: the files of every kind, judged by Pillow and numpy."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from inversion.pose import Pose
-from tests.inversion.tiny import LUMA, as_file, picture_of, resize
+from tests.inversion.tiny import LUMA, SIDE, as_file, picture_of, resize
 from tests.invert_case import Case, Run, quick_config, save_grey
 
 
@@ -113,3 +114,21 @@ def test_a_replay_finds_the_same_pose_and_tones(case: Case, tmp_path: Path) -> N
     assert one.bytes_of("*.png", "ws*") == two.bytes_of("*.png", "ws*")
     ws = [load_file(done.folder / "ws.safetensors")["ws"] for done in (one, two)]
     assert torch.equal(*ws)
+
+
+def test_the_search_is_filmed(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick_config(monkeypatch, num_steps=5)
+    plain = case.run("--samples", 3)
+    filmed = case.run("--samples", 3, "--save-every", 2)
+    assert filmed.code == 0 and filmed.bytes_of("cand*") == plain.bytes_of("cand*")
+    with Image.open(filmed.folder / "search.png") as film:
+        assert film.n_frames == 4 and film.size == (4 * 128, 128)  # steps 0, 2, 4; finished
+        frames = [np.asarray((film.seek(k), film.convert("RGB"))[1]).astype(int) for k in range(4)]
+    for k in range(3):
+        cell = frames[-1][:, 128 * k : 128 * (k + 1)]
+        small = np.asarray(Image.fromarray(cell.astype(np.uint8)).resize((SIDE, SIDE), 3))
+        difference = small.astype(int) - filmed.png(f"candidate-{k}.png")
+        assert np.abs(difference).mean() < 6
+    assert frames[-1][:, 3 * 128 :].min() == 255
+    assert all(np.abs(a - b).max() > 2 for a, b in itertools.pairwise(frames))
+    assert not (plain.folder / "search.png").exists()

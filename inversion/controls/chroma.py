@@ -15,9 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-from inversion.evidence import Evidence
+from inversion.evidence import Evidence, IndependentNoise
 from inversion.operators import bicubic_matrix
 
 GRID = 64  # places along a side; colour is known no finer
@@ -56,34 +56,6 @@ class ChromaMeans:
         places = (d @ chroma @ d.mT).flatten(2)
         return (places @ self.weights.flatten(1).to(img).mT).mT
 
-    def covariance(self) -> Tensor:
-        """Return W K W^T `[m, m]`, K what the grid makes of independent pixels, float64."""
-        k = self._d @ self._d.mT
-        rows = self.weights
-        return (k @ rows @ k.mT).flatten(1) @ rows.flatten(1).mT
-
-
-class MeansNoise:
-    """N(0, Sigma kron I_2), noise of means `[N, m, 2]` whose two coordinates are independent."""
-
-    def __init__(self, covariance: Tensor) -> None:
-        """Factor Sigma `[m, m]`, positive definite."""
-        self._root = torch.linalg.cholesky(covariance.double())
-        self._inverse = torch.linalg.inv(self._root)
-
-    def sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
-        """Draw `shape` = (N, m, 2), on the generator's device."""
-        n = torch.randn(shape, generator=generator, device=generator.device)
-        return self._root.to(n) @ n
-
-    def whiten(self, r: Tensor) -> Tensor:
-        """Return Sigma^-1/2 r up to a rotation, r `[N, m, 2]`."""
-        return self._inverse.to(r) @ r
-
-    def log_det(self) -> float:
-        """Return log det of Sigma kron I_2."""
-        return float(4 * self._root.diag().log().sum())
-
 
 @dataclass(frozen=True)
 class Wanted:
@@ -94,19 +66,17 @@ class Wanted:
     std: Tensor  # [m], how well each is meant, on the scale of [-1, 1]
 
 
-def chroma_evidence(
-    name: str, wanted: Wanted, img_resolution: int, side: int, tau: float
-) -> Evidence:
+def chroma_evidence(name: str, wanted: Wanted, img_resolution: int, side: int) -> Evidence:
     """Return the evidence that the means have the chroma wanted.
+
+    The generator's own error tau has no part in it: a finished picture has the generator's chroma.
 
     Args:
         name: of the control.
         wanted: the colours, of the luma that the input gives them (`luma.fitted`).
         img_resolution: R, of the generator.
         side: P, of the finished pictures.
-        tau: standard deviation of the picture's own error, per pixel and colour.
     """
     A = ChromaMeans(img_resolution, side, wanted.weights)
-    covariance = tau**2 * A.covariance() + wanted.std.double().square().diag()
     y = 2 * chroma_of(wanted.rgb)[None].float()
-    return Evidence(name, A, y, MeansNoise(covariance))
+    return Evidence(name, A, y, IndependentNoise(wanted.std[:, None].expand_as(y).float()))

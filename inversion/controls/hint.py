@@ -13,7 +13,7 @@ from torch import Tensor
 from inversion.controls.chroma import GRID, Wanted
 
 CELLS = 32  # along a side
-STD = 0.02  # of the chroma of a cell that is painted all over, on the scale of [-1, 1]
+STD = 0.015  # of the chroma of a cell that is painted all over, on the scale of [-1, 1]
 LEAST = 1 / 64  # share of a cell below which paint counts for nothing: one pixel of 8 x 8
 
 

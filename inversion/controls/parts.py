@@ -21,7 +21,8 @@ from inversion.controls.chroma import Wanted
 LEAST = (
     3.0  # places, of GRID^2, that a region must cover in all to be found: 48 pixels of 256 x 256
 )
-STD = {"hair": 0.02, "skin": 0.02, "eyes": 0.04, "clothes": 0.04}  # on the scale of [-1, 1]
+STD = {"hair": 0.015, "skin": 0.015, "eyes": 0.03, "clothes": 0.03}  # on the scale of [-1, 1]
+PLACE_STD = 0.1  # of a place that is not the mixture that it is taken for
 
 
 def unmixing(shares: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -53,6 +54,7 @@ def parts(weights: Mapping[str, Tensor], colours: Mapping[str, Tensor]) -> Wante
     names = [name for name in colours if name in weights]
     if not names:
         return None
-    std = torch.tensor([STD[name] for name in names], dtype=torch.float64)
+    meant = torch.tensor([STD[name] for name in names], dtype=torch.float64)
     weight, rgb = (torch.stack([each[name] for name in names]) for each in (weights, colours))
-    return Wanted(weight, rgb, std)
+    read = PLACE_STD * weight.flatten(1).norm(dim=1)
+    return Wanted(weight, rgb, torch.hypot(meant, read))

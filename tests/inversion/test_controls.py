@@ -10,7 +10,8 @@ from inversion.controls.chroma import GRID
 from inversion.controls.cue import POINTS, cue
 from inversion.controls.hint import STD, HintError, hint
 from inversion.controls.palette import DIRECTIONS, QUANTILES, palette_evidence, quantiles
-from inversion.controls.parts import part_colours, parts, unmixing
+from inversion.controls.parts import PLACE_STD, part_colours, parts, unmixing
+from inversion.controls.parts import STD as PART_STD
 
 P = 256
 
@@ -165,5 +166,7 @@ def test_a_region_that_is_not_seen_is_not_found() -> None:
     asked = {"hair": torch.tensor([1.0, 0, 0]), "eyes": torch.tensor([0, 0, 1.0])}
     wanted = parts(weights, asked)
     assert wanted is not None and wanted.rgb.tolist() == [[1, 0, 0]]
+    blurred = PLACE_STD * np.linalg.norm(weights["hair"])
+    assert wanted.std.tolist() == pytest.approx([np.hypot(PART_STD["hair"], blurred)])
     assert parts(weights, {"eyes": asked["eyes"]}) is None
     assert unmixing({"hair": torch.zeros(GRID, GRID)}) == {}

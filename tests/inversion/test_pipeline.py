@@ -16,7 +16,7 @@ from inversion.inputs import Canvas, small_input
 from inversion.latent import LatentPrior
 from inversion.objective import RandomisedProblem
 from inversion.operators import Frame
-from inversion.pipeline import Candidates, Inverter, rebuild
+from inversion.pipeline import Candidates, Inverter, Step, rebuild
 from tests.inversion.tiny import (
     LUMA,
     SIDE,
@@ -101,9 +101,16 @@ def test_candidates_differ_and_depend_on_the_seed(
 
 
 def test_every_step_is_reported(problem: Inverter) -> None:
-    steps = []
-    list(problem.candidates(3, on_step=lambda: steps.append(1)))
-    assert len(steps) == 2 * CONFIG.num_steps
+    steps, last = [], {}
+
+    def note(step: Step) -> None:
+        steps.append((step.first, step.number))
+        last[step.first] = step.ws()
+
+    found = list(problem.candidates(3, on_step=note))
+    assert steps == [(first, k) for first in (0, 2) for k in range(CONFIG.num_steps)]
+    for part in found:
+        assert torch.equal(part.ws, last[part.first][: len(part.ws)])
 
 
 def test_candidates_start_where_they_are_told(levels: np.ndarray) -> None:

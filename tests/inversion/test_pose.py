@@ -87,8 +87,8 @@ class Prior:
 
     dim, num_ws = DIM, 1
 
-    def to_ws(self, v: Tensor, delta: Tensor) -> Tensor:
-        return v[:, None] + 0 * delta
+    def to_ws(self, v: Tensor) -> Tensor:
+        return v[:, None]
 
 
 def flat(root_of: int) -> Tensor:

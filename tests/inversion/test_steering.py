@@ -30,7 +30,7 @@ def dot(name: str, place: tuple[int, int], rgb: Sequence[float]) -> Evidence:
     row, column = (2 * place[0], 2 * place[1])
     weights[0, row : row + 4, column : column + 4] = 1 / 16
     wanted = Wanted(weights, torch.tensor([rgb], dtype=torch.float64), torch.tensor([0.02]))
-    return chroma_evidence(name, wanted, SIDE, SIDE, CONFIG.tau)
+    return chroma_evidence(name, wanted, SIDE, SIDE)
 
 
 WANTED = picture_of(G, seed=5)  # another picture of the same generator
