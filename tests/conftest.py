@@ -59,3 +59,13 @@ def block_network():
         for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
             patch.setattr(socket, name, guarded_lookup(name))
         yield
+
+
+@pytest.fixture(autouse=True)
+def keep_the_number_of_threads():
+    """Give PyTorch back the threads that a test has taken or left it, as joined processes do."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
