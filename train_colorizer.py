@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 NUM_EXAMINED = 256  # pictures of each tier
 PICTURES = 48_000  # of all steps together: less than 20 minutes on two cores
+RENDERS = 32_000  # the same for the ancestor
 ANCESTOR = "ancestor"
 NAMES = ("convnet", "cgan", "lab", "cascade", "cue", "page", ANCESTOR)
 INPUTS = ("grey", "canny", "xdog", "sketch", "lightness")
@@ -46,7 +47,7 @@ option = functools.partial(click.option, show_default=True)
 @option("--no-judge", is_flag=True, help="No discriminator: the pixel loss alone.")
 @option("--width", type=COUNT, help="Filters of the first layer [32 up to 64 pixels, else 64].")
 @option("--backbone", type=runtime.UserPath(), help="MobileNetV2's weights, for --cfg page.")
-@option("--steps", type=COUNT, help="Length of the whole run [48,000 pictures].")
+@option("--steps", type=COUNT, help="Length of the whole run [48,000 pictures; ancestor 32,000].")
 @option("--batch", type=click.IntRange(2), help="Pictures per step [the preset's own].")
 @option("--eval-every", type=COUNT, default=500, help="Steps between two looks at the tiers.")
 @option("--seed", type=click.IntRange(0), default=0)
@@ -96,6 +97,7 @@ def ancestor(options: dict[str, Any]) -> Work:
     )
     from evaluation.curves import draw_curves
     from stylegan import load_generator
+    from stylegan.generator import native_precision
 
     if options["generator"] is None:
         raise click.UsageError("--cfg ancestor needs a --generator")
@@ -103,9 +105,10 @@ def ancestor(options: dict[str, Any]) -> Work:
     G = load_generator(options["generator"], options["device"])
     encoder = new_ancestor(G, options["generator"]).to(options["device"])
     batch, seed = options["batch"] or 16, options["seed"]
-    steps = options["steps"] or PICTURES // batch
+    steps = options["steps"] or RENDERS // batch
     config = AncestorTrainingConfig(steps, batch, precision=precision(options), seed=seed)
-    trainer = AncestorTrainer(encoder, config, Renders(G, seed))
+    rendered = native_precision(options["fp32"], options["device"])
+    trainer = AncestorTrainer(encoder, config, Renders(G, seed, precision=rendered))
     every = options["eval_every"]
     return Work(
         ANCESTOR,

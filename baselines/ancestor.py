@@ -8,6 +8,7 @@ random w. Nothing compares a candidate with the input: its known fault.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -54,6 +55,7 @@ class Renders:
     G: StyleGAN
     seed: int
     side: int = 32  # of the grey pictures
+    precision: str = "fp32"  # of the generator
 
     @torch.no_grad()
     def draw(self, stream: str, num: int, step: int) -> tuple[Tensor, Tensor]:
@@ -61,7 +63,7 @@ class Renders:
         generator = derive_generator(self.seed, stream, step)
         z = torch.randn(num, self.G.config.z_dim, generator=generator)
         ws = self.G.mapping(z.to(self.G.mapping.w_avg.device), truncation_psi=PSI)
-        x = self.G.synthesis(ws).clamp(-1, 1)
+        x = self.G.synthesis(ws, precision=self.precision).clamp(-1, 1)
         return F.interpolate(x.mean(1, keepdim=True), (self.side, self.side)), ws[:, 0]
 
 
@@ -128,15 +130,19 @@ class AncestorReporter(Reporter):
 
     trainer: AncestorTrainer
 
+    @functools.cached_property
+    def exam(self) -> list[tuple[Tensor, Tensor]]:
+        """Return the renders kept apart."""
+        draw = self.trainer.renders.draw
+        return [draw("held-out", 32, k) for k in range(NUM_HELD_OUT // 32)]
+
     def snapshot(self) -> None:
         """Measure, and write everything."""
-        encoder, renders = self.trainer.encoder, self.trainer.renders
-        pairs = [renders.draw("held-out", 32, k) for k in range(NUM_HELD_OUT // 32)]
-        encoder.eval()
+        encoder = self.trainer.encoder.eval()
         with torch.no_grad():
-            errors = torch.cat([encoder.mean(y) - w for y, w in pairs])
+            errors = torch.cat([encoder.mean(y) - w for y, w in self.exam])
         encoder.train()
-        w = torch.cat([w for _, w in pairs])
+        w = torch.cat([w for _, w in self.exam])
         mse, variance = errors.square().mean().item(), (w - w.mean(0)).square().mean().item()
         row = {"train_mse": self.mean_loss().item(), "mse": mse, "r2": 1 - mse / variance}
         facts = {"trained_steps": self.trainer.step_count, **row}

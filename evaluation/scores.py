@@ -6,6 +6,7 @@ its work before it was finished.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -97,11 +98,12 @@ OF_SETS = {f"{name}_p": (name, calibration) for name in RANKED}  # columns of se
 def summary(faces: list[Scores]) -> dict[str, float]:
     """Return the columns that the scores of some faces allow."""
     columns = COLUMNS if len(faces) == 1 else COLUMNS | OF_SETS
-    return {
+    found = {
         column: round(reduce([face[name] for face in faces if name in face]), 4)
         for column, (name, reduce) in columns.items()
         if any(name in face for face in faces)
     }
+    return {column: value for column, value in found.items() if not math.isnan(value)}
 
 
 @dataclass(frozen=True)

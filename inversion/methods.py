@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -108,11 +108,12 @@ def solvers(G: Generator, encoder: Guesser, side: int, samples: int) -> dict[str
         what = f"pictures of {side}x{side} are wanted of a generator that makes {made}x{made}"
         raise MeasurementError(f"{what}. Give faces of that size.")
     prior = LatentPrior.fit(G)
-    return {
-        name: Solver(name, G, prior, encoder, config, 1 if name == "encoder" else samples)
-        for name in METHODS
-        if name != "flow" or hasattr(encoder, "flow")
-    }
+    possible = [name for name in METHODS if name != "flow" or hasattr(encoder, "flow")]
+    found = {name: Solver(name, G, prior, encoder, config, samples) for name in possible}
+    if "encoder" in found:
+        alone = replace(config, chunk=1)
+        found["encoder"] = Solver("encoder", G, prior, encoder, alone, samples=1)
+    return found
 
 
 def measure_of(side: int) -> Callable[[tuple[int, int]], Callable[[Tensor], Tensor]]:

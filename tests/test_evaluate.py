@@ -202,7 +202,11 @@ COLUMNS = (
 
 
 @pytest.mark.parametrize(
-    "methods", [("ours", "encoder"), pytest.param(METHODS, marks=pytest.mark.slow)]
+    "methods",
+    [
+        ("ours", "encoder"),
+        pytest.param(METHODS, marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
+    ],
 )
 def test_compare_tries_every_method_on_the_same_faces(
     methods, data, models, tmp_path, monkeypatch

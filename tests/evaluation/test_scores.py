@@ -173,6 +173,11 @@ def test_a_column_is_of_those_faces_that_have_it() -> None:
 def test_calibration_is_of_several_faces() -> None:
     one = {"rank_a": [3.0, 0.0, 8.0]}
     assert "rank_a_p" not in summary([one]) and "rank_a_p" in summary([one] * 6)
+    assert "rank_a_p" not in summary([one] * 4)  # too few to say
+
+
+def test_a_single_candidate_has_no_spread() -> None:
+    assert summary([{"rms": [1.0], "pairwise": []}]) == {"residual_rms_255": 1.0}
 
 
 # ---- judges and resources ----
