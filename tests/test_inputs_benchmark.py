@@ -42,6 +42,7 @@ def test_tones_are_those_of_the_issue() -> None:
     assert draw_tones(3) == drawn[3]
 
 
+@pytest.mark.slow
 def test_full_pictures_keep_their_luma(bench: Bench) -> None:
     rows = bench.kinds()
     assert [row["input"] for row in rows] == ["grey", "full", "lineart", "screentone"]

@@ -28,7 +28,8 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
     "invert": {
         "": (
             "--image --images --replay --samples --outdir --seed --generator --encoder --device "
-            "--method --input --hint --cue --palette --like --hair --eyes --pose --size --save-every --crop"
+            "--method --input --hint --cue --palette --like --hair --eyes --pose --size "
+            "--save-every --crop"
         ).split(),
     },
     "train_attributes": {
