@@ -109,7 +109,7 @@ class Trial:
         inverter, found = self.solver(truth.y, index), []
         for first in range(0, self.candidates, inverter.config.chunk):
             indices = range(first, first + inverter.config.chunk)
-            found.append(inverter.search(indices, lambda: None)[1])
+            found.append(inverter.search(indices, lambda step: None)[1])
         ws = torch.cat([truth.ws, *found])[: 1 + self.candidates]
         numbers = self.numbers(ws)
         return {"truth": numbers[0], "candidates": numbers[1:]}

@@ -8,9 +8,6 @@ from typing import Any
 
 from inversion.measurement import Box
 
-INPUTS = ("grey", "full", "colour", "lineart", "screentone", "auto")
-METHODS = ("posterior", "pulse")
-
 
 @dataclass(frozen=True)
 class Options:
@@ -21,8 +18,8 @@ class Options:
     samples: int = 8
     seed: int = 0
     device: str = "auto"
-    method: str = "posterior"  # one of METHODS
-    input: str = "grey"  # one of INPUTS
+    method: str = "posterior"  # or "pulse"
+    input: str = "grey"  # "auto", or one of `inversion.inputs.AS`
     size: int | None = None  # reduce the picture to this side first
     crop: Box | None = None
     pose: str = "none"  # "auto": solved for first

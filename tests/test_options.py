@@ -44,7 +44,8 @@ OPTIONS: dict[str, dict[str, list[str]]] = {
     "invert": {
         "": (
             "--image --images --replay --samples --outdir --seed --generator --encoder --device "
-            "--method --input --hint --cue --palette --like --hair --eyes --pose --size --save-every --crop"
+            "--method --input --hint --cue --palette --like --hair --eyes --pose --size "
+            "--save-every --crop"
         ).split(),
     },
     "train_attributes": {
@@ -106,11 +107,14 @@ def test_no_option_is_frozen_for_a_verb_that_is_gone():
 
 
 def test_names_that_verbs_repeat_to_start_quickly():
+    import invert
     import make_dataset
     import train_gan
     from data.faces import MEDIA
     from evaluation.fidelity import METRICS
+    from inversion.inputs import AS
 
     choices = {p.name: p.type for p in train_gan.main.params}
     assert make_dataset.MEDIA == MEDIA
+    assert {"auto", *AS} == set(invert.INPUTS)
     assert {"none", *METRICS} == set(choices["metrics"].choices)

@@ -46,7 +46,7 @@ def test_a_stored_curvature_serves_as_a_measured_one(inverter: Inverter) -> None
 def starts(inverter: Inverter) -> Tensor:
     """Return x where the search begins: no step changes it."""
     unmoved = replace(inverter, config=replace(CONFIG, num_steps=1))
-    return unmoved.search(range(2), lambda: None)[0]
+    return unmoved.search(range(2), lambda step: None)[0]
 
 
 def test_the_search_begins_at_the_guess_and_the_anchors_shares(inverter: Inverter) -> None:
@@ -64,6 +64,6 @@ def test_the_search_begins_at_the_guess_and_the_anchors_shares(inverter: Inverte
 def test_guesses_wear_the_share_and_no_anchors(inverter: Inverter) -> None:
     share = torch.randn(1, inverter.prior.num_ws, inverter.prior.dim)
     problem = (inverter.G, inverter.prior, inverter.input, inverter.start, CONFIG, 0)
-    v, ws = Guesses(*problem, share=share).search(range(2), lambda: None)
+    v, ws = Guesses(*problem, share=share).search(range(2), lambda step: None)
     assert torch.equal(v, inverter._anchor(range(2))[:, : inverter.prior.dim] / 2)
     assert torch.equal(ws, inverter.prior.to_ws(v, share))

@@ -10,7 +10,7 @@ from inversion.operators import bicubic_matrix, bicubic_response
 from inversion.screentone import SHEETS, Screen, descreened, find_screen
 from tests.inversion.tiny import as_measurement
 
-SIDE = 192
+SIDE = 128
 
 
 def tones(side: int = SIDE) -> np.ndarray:
@@ -33,7 +33,7 @@ def screened(grey: np.ndarray, period: float, degrees: float) -> np.ndarray:
     return np.round(255 * dots.reshape(side, 4, side, 4).mean((1, 3)))
 
 
-@pytest.mark.parametrize(("period", "degrees"), [(3.0, 45), (4.3, 45), (6.0, 30), (5.0, 0)])
+@pytest.mark.parametrize(("period", "degrees"), [(3.0, 45), (5.2, 30), (4.0, 0)])
 def test_the_period_is_found_and_the_dots_go(period: float, degrees: float) -> None:
     page = screened(tones(), period, degrees)
     y = as_measurement(page)
@@ -76,7 +76,8 @@ def test_a_scan_is_a_grey_input_of_fewer_pixels_and_more_noise() -> None:
     canvas = Canvas(32, SIDE, InversionConfig())
     given, notes = AS["screentone"](as_measurement(screened(tones(), 4, 45)), None, canvas)
     side = given.y.shape[-1]
-    assert notes[0].startswith("dots 3.99") and notes[0].endswith(f": {side}x{side} left")
+    assert float(notes[0].split()[1]) == pytest.approx(4, rel=0.03)
+    assert notes[0].endswith(f": {side}x{side} left")
     sample = given.evidence.noise.sample((200, 1, side, side), torch.Generator().manual_seed(0))
     assert float(sample.std()) == pytest.approx(SHEETS, rel=0.05)
     plain, notes = AS["screentone"](as_measurement(255 * tones()), 24, canvas)
