@@ -32,12 +32,12 @@ from torch import Tensor
 
 from attributes.regions import PRETRAINED, RegionsReader, load_regions
 from benchmarks.inversion import HELD_OUT_SEED, Bench
-from benchmarks.scores import Judges
 from data.faces import FaceDescription, describe, draw
 from data.faces.regions import REGIONS, regions
 from data.image_io import from_uint8, save_png, to_uint8
 from evaluation.diversity import ciede2000, rgb_to_lab, spread_map
 from evaluation.report import tile
+from evaluation.scores import Judges
 from inversion.controls.chroma import GRID, Wanted, chroma_evidence
 from inversion.controls.cue import SIGMA, cue
 from inversion.controls.hint import hint
