@@ -166,7 +166,7 @@ def stopped(generator_path, outdir, monkeypatch, at, ending, *more):
     assert (record["status"], record["step"], record["last_good"]) == ("preempted", at, at)
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", [pytest.param(ENDINGS[0], marks=pytest.mark.slow), ENDINGS[1]])
 def test_resuming_is_bit_exact(generator_path, tmp_path, monkeypatch, ending):
     more = ["--steps", 3, "--eval-every", 3, "--seed", 5]
     training(generator_path, tmp_path / "straight", *more)

@@ -185,6 +185,7 @@ def test_small_presets_take_what_is_not_given(data):
     assert (shown["batch"], shown["gamma"], shown["first_stopband"]) == (8, 2.0, 8.0)
 
 
+@pytest.mark.slow
 def test_a_damaged_state_gives_way_to_the_one_before(data, tmp_path):
     training(data, tmp_path, "--steps", 4, "--tick", 0.004, "--snap", 1)
     [folder] = tmp_path.iterdir()

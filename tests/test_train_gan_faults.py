@@ -106,6 +106,7 @@ def test_a_damaged_picture_ends_the_run_with_its_name(tmp_path):
     assert re.search(r"img0000000\d\.png", result.stderr)
 
 
+@pytest.mark.slow
 def test_gradients_that_stay_not_finite_end_the_run(data, tmp_path, monkeypatch):
     from stylegan import training
 

@@ -125,6 +125,7 @@ def test_stopped_twenty_times(data, tmp_path, start):
     assert digests(found)[-1] == digests(expected)[-1]
 
 
+@pytest.mark.slow
 def test_a_second_run_is_refused_and_a_second_ctrl_c_acts_at_once(data, tmp_path, straight, start):
     first = start("--steps", TOTAL, fault="step@3=hang")
     wait_for(lambda: has_state(tmp_path, 2), 60)

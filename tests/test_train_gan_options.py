@@ -198,6 +198,7 @@ def test_auto_goes_on_with_the_newest_run_of_its_name(data, tmp_path):
     assert state_of(tmp_path / names[0], 4)["step_count"] == 4
 
 
+@pytest.mark.slow
 def test_an_older_state_can_be_named(data, tmp_path):
     training(data, tmp_path, "--steps", 4, "--tick", 0.004, "--snap", 1)
     run = only(tmp_path)

@@ -62,6 +62,7 @@ def survive_a_kill(data, undisturbed, outdir, fault):
     return launch
 
 
+@pytest.mark.slow
 def test_a_killed_process_costs_one_restart(data, undisturbed, tmp_path):
     survive_a_kill(data, undisturbed, tmp_path / "runs", "step@6:1=kill")
 

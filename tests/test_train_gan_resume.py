@@ -41,12 +41,14 @@ def cut(data, outdir, k, workers=1):
     return ["--data", data, "--resume", run, "--steps", TOTAL, "--seed", 77, "--workers", workers]
 
 
+@pytest.mark.slow
 def test_two_straight_runs_are_equal_and_the_seed_matters(data, straight, tmp_path):
     again = training(data, tmp_path / "again", *ADA, "--steps", TOTAL)
     other = training(data, tmp_path / "other", *ADA, "--steps", TOTAL, "--seed", 1)
     assert digests(again) == [straight] and digests(other) != [straight]
 
 
+@pytest.mark.slow
 def test_cut_inside_an_epoch_and_resumed_in_a_new_process(data, straight, tmp_path):
     assert digests(in_a_new_process(*cut(data, tmp_path, 6, workers=2))) == [straight]
 

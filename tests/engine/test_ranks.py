@@ -82,6 +82,7 @@ def test_a_network_that_lets_nobody_through(monkeypatch):
         pass
 
 
+@pytest.mark.slow
 def test_nodes_agree_on_whether_this_is_a_restart():
     code = """
 import os
