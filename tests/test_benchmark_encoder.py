@@ -42,6 +42,7 @@ def test_the_best_penalty_is_taken():
         assert torch.equal(found, benchmark.fit_ridge(batches(20, 0.1), [best]))
 
 
+@pytest.mark.slow
 def test_what_is_compared(tmp_path, monkeypatch):
     monkeypatch.setattr("encoder.backbone.resnet50", small_resnet)
     generator = tmp_path / "generator.safetensors"

@@ -125,6 +125,7 @@ def run(models: list[str], path: Path, *more: str) -> Result:
     return CliRunner().invoke(calibration.main, words)
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was(models: list[str], tmp_path: Path) -> None:
     straight, path = tmp_path / "straight.jsonl", tmp_path / "rows.jsonl"
     assert run(models, straight, "--truths=3").exit_code == 0

@@ -66,6 +66,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.slow
 def test_every_step_leaves_what_the_next_one_needs(place: Path) -> None:
     [gan] = (place / "runs").glob("00000-*")
     [encoder] = (place / "runs").glob("00001-*")

@@ -43,6 +43,7 @@ def models(tmp_path: Path) -> list[str]:
     return [f"--generator={generator}", f"--encoder={encoder}"]
 
 
+@pytest.mark.slow
 def test_one_row_per_method_over_both_sets(models: list[str], tmp_path: Path) -> None:
     words = "--count=1 --samples=2 --size=8 --set=chunk=2 --set=num_steps=3 --set=output_side=64"
     methods = ["--method=pulse", "--method=encoder", "--method=flow", "--method=ours"]

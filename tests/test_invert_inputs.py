@@ -106,6 +106,7 @@ def test_a_posed_face_is_drawn_as_it_lies(case: Case) -> None:
     assert np.abs(small - case.levels).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_replay_finds_the_same_pose_and_tones(case: Case, tmp_path: Path) -> None:
     words = ("--samples", 1, "--pose", "auto", "--input", "auto")
     one = case.run(*words)

@@ -121,6 +121,7 @@ def test_encoder_belongs_to_its_generator(run, generator_path):
     assert (encoder.config.latent_dim, encoder.config.num_ws) == (16, num_ws)
 
 
+@pytest.mark.slow
 def test_training_with_real_pictures(generator_path, data, tmp_path):
     training(generator_path, tmp_path, "--steps", 2, "--eval-every", 2, "--data", data)
     [row] = rows_of(next(tmp_path.iterdir()))
@@ -182,6 +183,7 @@ def test_resuming_is_bit_exact(generator_path, tmp_path, monkeypatch, ending):
     assert {k: again[k] for k in FIGURES - LOSSES} == {k: last[k] for k in FIGURES - LOSSES}
 
 
+@pytest.mark.slow
 def test_going_back_to_a_state(run, generator_path, tmp_path):
     """Its figures go back as well, and states between two looks change nothing."""
     folder = shutil.copytree(run[0], tmp_path / "run")
